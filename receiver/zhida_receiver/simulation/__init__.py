@@ -1,0 +1,1 @@
+"""Plays departments that work with Zhida, for demonstrations and tests."""
