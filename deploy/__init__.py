@@ -1,0 +1,1 @@
+"""What puts Zhida on a machine: the image, the topics, and local processes."""
