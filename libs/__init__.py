@@ -1,0 +1,1 @@
+"""Libraries shared by Zhida's services."""

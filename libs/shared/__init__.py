@@ -1,0 +1,1 @@
+"""The kernel: events and commands in, effects and events out; it knows no service."""

@@ -1,0 +1,254 @@
+"""Records in: a batch of any partitions becomes one transaction.
+
+Order inside it: fence → locks in key order → inbox → handlers in rounds → outbox → commit. A crash anywhere leaves
+either all of it or none.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from libs.shared import db, dead, telemetry
+from libs.shared.db import Fenced, Halted, Transaction
+from libs.shared.dead import Grave
+from libs.shared.events import ContractError, Event, decode
+from libs.shared.service import Record, Running, takes_many
+
+Partition = tuple[str, int]
+
+FENCE = text("""
+    WITH want AS (
+        SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:starts AS bigint[]),
+            CAST(:stops AS bigint[])) AS w(topic, partition, start, stop)),
+    held AS (
+        SELECT f.topic, f.partition FROM fence f JOIN want w USING (topic, partition)
+        WHERE f.next_offset = w.start AND f.stopped IS NULL ORDER BY f.topic, f.partition FOR UPDATE OF f)
+    UPDATE fence f SET next_offset = w.stop FROM want w JOIN held USING (topic, partition)
+    WHERE f.topic = w.topic AND f.partition = w.partition""")
+
+# Claims event ids, but none of a ticket that has parked events; gives the new ids and those tickets' keys.
+CLAIM = text("""
+    WITH want AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS w(id, key)),
+    shut AS (SELECT key FROM parked_key WHERE key = ANY(CAST(:watched AS text[]))),
+    claimed AS (
+        INSERT INTO inbox (id) SELECT DISTINCT id FROM want WHERE key NOT IN (SELECT key FROM shut) ORDER BY id
+        ON CONFLICT DO NOTHING RETURNING id)
+    SELECT id, NULL AS key FROM claimed UNION ALL SELECT NULL, key FROM shut""")
+
+
+@dataclass
+class Health:
+    """How many of the last events had to be buried; decides when to stop rather than empty a topic into `dead`."""
+
+    consecutive: int = 0
+    handled: int = 0  # of the last 1,000 or so
+    buried: int = 0
+
+    def passed(self, count: int) -> None:
+        """That many events went well."""
+        if count:
+            self.consecutive = 0
+            self.handled += count
+        if self.handled > 1000:
+            self.handled, self.buried = self.handled // 2, self.buried // 2
+
+    def bury(self, count: int, limit: int, ratio: float) -> None:
+        """That many are to be buried; Halted where this is too many in a row or of the last 1,000."""
+        if self.consecutive + count > limit:
+            raise Halted(f"{self.consecutive + count} events in a row could not be handled (limit {limit})")
+        if self.buried + count > limit and (self.buried + count) / max(self.handled, 1000) > ratio:
+            raise Halted(f"more than {ratio:.0%} of the last events could not be handled")
+        self.consecutive += count
+        self.buried += count
+
+
+@dataclass
+class Bus:
+    """Takes batches of records for one running service."""
+
+    running: Running
+    health: Health = field(default_factory=Health)
+
+    async def take(self, records: Sequence[Record], positions: dict[Partition, int]) -> None:
+        """Handle these records (offsets ascending in each partition) and move the fence; committed when it returns.
+
+        Args: `positions`: where this consumer stands in each partition; moved on success.
+        Raises: Fenced, Halted, or a transient error, with nothing changed.
+        """
+        try:
+            await self._transact(records, positions)
+        except Exception as error:
+            if not db.is_poison(error):
+                raise
+            await self._isolate(records, positions, error)
+
+    async def _isolate(self, records: Sequence[Record], positions: dict[Partition, int], error: Exception) -> None:
+        """One partition alone, then halves, then the one: tried once more, then buried."""
+        partitions: dict[Partition, list[Record]] = defaultdict(list)
+        for record in records:
+            partitions[record.topic, record.partition].append(record)
+        if len(partitions) > 1:
+            for part in partitions.values():
+                await self.take(part, positions)
+        elif len(records) > 1:
+            middle = len(records) // 2
+            await self.take(records[:middle], positions)
+            await self.take(records[middle:], positions)
+        else:
+            try:
+                await self._transact(records, positions)
+            except Exception as again:
+                if not db.is_poison(again):
+                    raise
+                await self._transact(records, positions, reason=f"{type(error).__name__}: {error}"[:2000])
+
+    async def _transact(
+        self, records: Sequence[Record], positions: dict[Partition, int], reason: str | None = None
+    ) -> None:
+        """One transaction; with a `reason`, the (single) record is buried instead of handled."""
+        stops = {(record.topic, record.partition): record.offset + 1 for record in records}
+        parts = sorted(stops)
+        heard = hear(self.running, records, reason)
+        prepared = await prepare(self.running, [each.event for each in heard if each.event])
+        async with self.running.engine.connect() as connection:
+            with telemetry.STAGE_SECONDS.labels("transaction").time():
+                async with connection.begin():
+                    moved = await connection.execute(
+                        FENCE,
+                        {
+                            "topics": [topic for topic, _ in parts],
+                            "partitions": [partition for _, partition in parts],
+                            "starts": [positions[part] for part in parts],
+                            "stops": [stops[part] for part in parts],
+                        },
+                    )
+                    if moved.rowcount != len(parts):
+                        raise Fenced("another consumer has moved on, or the partition was stopped")
+                    tx = await self._effects(heard, connection, prepared) if heard else None
+        positions.update(stops)
+        telemetry.BATCH_SIZE.labels("records").observe(len(records))
+        if tx:
+            db.committed(tx)
+        skipped = Counter(record.type for record in records)
+        skipped.subtract(Counter(each.record.type for each in heard))
+        for type_, count in skipped.items():
+            telemetry.EVENTS.labels(type_ if type_.startswith("zhida.") else "other", "skipped").inc(count)
+
+    async def _effects(self, heard: "Sequence[Heard]", connection: Any, prepared: dict[UUID, Any]) -> Transaction:
+        tx = await db.begun(self.running, connection, {each.key for each in heard if each.key})
+        tx.prepared = prepared
+        broken: set[str] = set()  # tickets with an undecodable record in this batch: what follows it is parked
+        wanted: list[Heard] = []
+        for each in heard:
+            if each.error and each.key:
+                broken.add(each.key)
+            elif each.event and each.key not in broken:
+                wanted.append(each)
+        rows = await tx.rows(
+            CLAIM,
+            ids=[each.id for each in wanted],
+            keys=[each.key for each in wanted],
+            watched=sorted({each.key for each in heard if each.key}),
+        )
+        new = {row.id for row in rows if row.id}
+        shut = {row.key for row in rows if row.key}
+        graves, events, raw = [], [], defaultdict(list)
+        for each in heard:
+            if each.error or each.key in shut or (each.event and each.key in broken and each not in wanted):
+                graves.append(Grave(each.record, each.key or None, each.error))
+            elif each.event and each.id in new:
+                new.discard(each.id)
+                events.append(each.event)
+            elif each.event:
+                telemetry.EVENTS.labels(each.record.type, "duplicate").inc()
+            else:
+                raw[each.record.topic].append(each.record)
+        if graves:
+            settings = self.running.settings
+            buried = sum(1 for grave in graves if grave.error)
+            self.health.bury(buried, settings.bury_limit, settings.bury_ratio)
+            await dead.bury(tx, graves, settings.park_limit)
+        await deliver(events, tx)
+        for topic, part in raw.items():
+            await self.running.service.receives[topic](part, tx)
+        await tx.flush()
+        self.health.passed(len(events))
+        if events:
+            telemetry.AGE_SECONDS.observe(max((tx.now - events[0].occurred_at).total_seconds(), 0))
+        return tx
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """A record this service hears: an event, a raw record (`event` None), or one that cannot be (`error`)."""
+
+    record: Record
+    key: str  # of its stream; "" where it has none
+    event: Event | None = None
+    error: str | None = None
+
+    @property
+    def id(self) -> UUID | None:
+        """The event's id."""
+        return self.event.envelope.id if self.event else None
+
+
+def hear(running: Running, records: Iterable[Record], reason: str | None = None) -> list[Heard]:
+    """Decode what this service hears and pass over the rest by its type, before decoding."""
+    kinds = {kind.type: kind for kind in running.service.hears}
+    heard = []
+    for record in records:
+        key = (record.key or b"").decode(errors="replace")
+        if record.topic in running.service.receives:
+            heard.append(Heard(record, key if reason else "", error=reason))
+        elif kind := kinds.get(record.type):
+            if reason:
+                heard.append(Heard(record, key, error=reason))
+                continue
+            try:
+                event = decode(kind, dict(record.headers), record.value)
+                heard.append(Heard(record, event.key, event))
+            except ContractError as error:
+                heard.append(Heard(record, key, error=str(error)))
+    return heard
+
+
+async def prepare(running: Running, events: Sequence[Event]) -> dict[UUID, Any]:
+    """What the service works out before the transaction opens, such as a model's predictions."""
+    prepared: dict[UUID, Any] = {}
+    for kind, work in running.service.prepares.items():
+        group = [event for event in events if type(event) is kind]
+        if group:
+            with telemetry.STAGE_SECONDS.labels("prepare").time():
+                results = await work(group, running)
+            prepared.update({event.envelope.id: result for event, result in zip(group, results, strict=True)})
+    return prepared
+
+
+async def deliver(events: Sequence[Event], tx: Transaction) -> None:
+    """Call the handlers: a ticket's k-th event in round k, by type inside a round, so that nothing is reordered."""
+    rounds: list[dict[type[Event], list[Event]]] = []
+    seen: Counter[str] = Counter()
+    for event in events:
+        place = seen[event.key]
+        seen[event.key] += 1
+        if place == len(rounds):
+            rounds.append(defaultdict(list))
+        rounds[place][type(event)].append(event)
+    service = tx.running.service
+    for groups in rounds:
+        for kind, group in groups.items():
+            handler = service.hears[kind]
+            parents = {event.key: event.envelope.traceparent for event in group}
+            with telemetry.spans(f"{service.name} {kind.__name__}", parents) as causes:
+                tx.causes.update(causes)
+                if takes_many(handler):
+                    await handler(group, tx)
+                else:
+                    for event in group:
+                        await handler(event, tx)
+            telemetry.EVENTS.labels(kind.type, "handled").inc(len(group))

@@ -1,0 +1,75 @@
+"""What classification says: which situation a ticket is, who leads and who executes, and why."""
+
+from typing import Literal
+from uuid import UUID
+
+from libs.shared.contracts.intake import BusinessType, ComplaintObject, Ticket
+from libs.shared.events import REFERENCE, Contract, Event
+
+SlaClass = Literal["maintenance", "construction"]
+JoinPolicy = Literal["all", "lead", "any"]
+Urgency = Literal["normal", "urgent"]
+Risk = Literal["normal", "high"]
+
+
+class Department(Contract):
+    """A department of the responsibility matrix."""
+
+    code: str
+    name: str
+
+
+class Situation(Contract):
+    """Level 4 of the category path, with the three levels above it."""
+
+    code: str
+    name: str
+    path: tuple[str, str, str]  # names of levels 1-3
+
+
+class TicketClassified(Event):
+    """A ticket has its situation; decided by the model, by the matrix's own phrases, or by a person."""
+
+    ticket_id: UUID
+    ticket: Ticket
+    business_type: BusinessType
+    complaint_object: ComplaintObject
+    situation: Situation
+    lead_department: Department
+    executing_departments: tuple[Department, ...]  # at least one
+    supervisor: str  # principal of the supervisor
+    sla_class: SlaClass
+    join_policy: JoinPolicy
+    urgency: Urgency
+    risk: Risk  # grievance risk (投诉倾向)
+    matrix_version: str
+    model_version: str | None  # None: the matrix itself or a person
+    probability: float  # 0-1
+    margin: float  # 0-1, to the second best
+    words: tuple[str, ...]  # what spoke for it, strongest first
+    decided_by: str  # "model", "matrix" or the reviewer's principal
+
+
+class Candidate(Contract):
+    """One situation a reviewer may choose."""
+
+    situation: Situation
+    probability: float
+
+
+class ReviewRequested(Event):
+    """The classifier is not sure enough: a person decides."""
+
+    ticket_id: UUID
+    urgency: Urgency
+    candidates: tuple[Candidate, ...]  # best first
+
+
+class MatrixPublished(Event, topic=REFERENCE, key="matrix_version"):
+    """A version of the responsibility matrix became the active one."""
+
+    matrix_version: str
+    pack: str
+    departments: tuple[Department, ...]
+    situations: int  # how many
+    by: str

@@ -1,0 +1,182 @@
+"""What dispatch says: the way of work orders to executing departments, and of their answers back."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from libs.shared.contracts.classification import Department, JoinPolicy, SlaClass, Urgency
+from libs.shared.contracts.intake import Channel, Star
+from libs.shared.events import Contract, Event
+
+Party = Literal["agent", "department"]
+
+
+class WorkOrderAssigned(Event):
+    """One executing department has its share of a ticket."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: Department
+    lead_department: Department
+    supervisor: str
+    agent_id: str | None
+    sla_class: SlaClass
+    star: Star
+    urgency: Urgency
+    opened_at: datetime  # when the customer made the request
+    situation: str  # name
+    reassigned_from: UUID | None = None  # the work order whose return was upheld
+
+
+class WorkOrderDelivered(Event):
+    """The department's webhook took the work order (2xx)."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: str
+    delivery_id: UUID  # the webhook-id
+    attempts: int
+
+
+class DeliveryFailed(Event):
+    """The webhook could not be reached in time: the department's inbox has it, and the supervisor hears of it."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: Department
+    delivery_id: UUID
+    supervisor: str
+    attempts: int
+    reason: str  # accept_clock, exhausted, endpoint_disabled
+
+
+class WorkOrderAccepted(Event):
+    """The department took the work order on."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: str
+
+
+class WorkOrderContacted(Event):
+    """The department spoke with the customer for the first time."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: str
+
+
+class WorkOrderReturned(Event):
+    """The department says "not mine"; the lead department rules (the second time: the supervisor)."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: Department
+    reason_code: str
+    reason: str
+    suggested_department: str | None
+    ruled_by: str  # department code of the lead, or the supervisor's principal
+    supervisor: str
+
+
+class ReturnRuled(Event):
+    """A return was upheld (a new work order follows) or rejected (binding: back to the department)."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: str
+    decision: Literal["uphold", "reject"]
+    by: str
+    reassigned_to: Department | None = None
+
+
+class QuestionAsked(Event):
+    """A question, straight from the agent to the department or from the department to the agent."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    question_id: UUID
+    asked_by: Party
+    asker: str  # principal
+    department: Department
+    agent_id: str | None
+    text: str
+
+
+class QuestionAnswered(Event):
+    """The reply, straight back to whoever asked."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    question_id: UUID
+    asked_by: Party
+    department: Department
+    agent_id: str | None
+    text: str
+
+
+class EvidenceAdded(Event):
+    """The department attached evidence to its work order."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    evidence_id: UUID
+    kind: str
+    uri: str
+
+
+class WorkOrderAnswered(Event):
+    """One executing department has answered."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: Department
+    text: str
+
+
+class Answer(Contract):
+    """One department's part of the answer."""
+
+    work_order_id: UUID
+    department: Department
+    text: str
+    answered_at: datetime
+
+
+class Measures(Contract):
+    """What the flattened flow is judged by, for one ticket."""
+
+    hops: int  # hand-overs between parties from the agent to the answer back at the agent
+    transfers: int  # work orders that changed department
+    first_contact_minutes: float | None  # received → first department contact with the customer
+    resolve_minutes: float  # received → answered
+
+
+class TicketAnswered(Event):
+    """The join policy is met: the answer goes straight to the agent."""
+
+    ticket_id: UUID
+    agent_id: str | None
+    channel: Channel
+    external_ref: str
+    title: str
+    answers: tuple[Answer, ...]
+    join_policy: JoinPolicy
+    measures: Measures
+
+
+class TicketClosed(Event):
+    """The agent gave the answer to the customer and closed the ticket."""
+
+    ticket_id: UUID
+    by: str
+    satisfied: bool | None  # the callback's result, None: not asked
+
+
+class TicketReopened(Event):
+    """The customer is not satisfied: the work orders go back to their departments (发回重办)."""
+
+    ticket_id: UUID
+    by: str
+    reason: str
+    work_order_ids: tuple[UUID, ...]

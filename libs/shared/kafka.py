@@ -1,0 +1,456 @@
+"""The only place that speaks with Kafka: the consumer that feeds the bus, the relay that empties the outbox.
+
+Positions come from the fence rows; Kafka's own offsets are only a hint for people and lag tools. Correctness needs no
+rebalance callback: a position is loaded before a partition's first batch, and a lost one is noticed by the fence.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.helpers import create_ssl_context
+from aiokafka.partitioner import DefaultPartitioner
+from sqlalchemy import text
+
+from libs.shared import dead, telemetry
+from libs.shared.bus import Bus, Health, Partition
+from libs.shared.db import Fenced, Halted
+from libs.shared.events import Envelope, header_pairs
+from libs.shared.metadata import topic_ids
+from libs.shared.service import Record, Running
+from libs.shared.settings import Settings
+from libs.shared.telemetry import log
+
+POSITIONS = text("""
+    SELECT f.topic, f.partition, f.topic_id, f.next_offset, f.stopped FROM fence f
+    JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[])) AS w(topic, partition) USING (topic, partition)""")
+BEGIN = text("""
+    INSERT INTO fence (topic, partition, topic_id, next_offset)
+    SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:ids AS uuid[]),
+        CAST(:offsets AS bigint[])) AS w(topic, partition, topic_id, next_offset) ORDER BY topic, partition
+    ON CONFLICT DO NOTHING""")
+STOP = text("UPDATE fence SET stopped = :why WHERE topic = :topic AND partition = :partition AND stopped IS NULL")
+STOPPED = text("SELECT partition, next_offset FROM fence WHERE topic = :topic AND stopped IS NOT NULL ORDER BY 1")
+ACCEPT = text("""
+    UPDATE fence SET topic_id = :id, next_offset = :offset, stopped = NULL
+    WHERE topic = :topic AND partition = :partition""")
+
+# Ids above the floor, and those below it that were skipped: they may belong to a transaction that was still running.
+PENDING = text("""
+    SELECT id, event_id, topic, key, type, version, occurred_at, traceparent, body FROM outbox
+    WHERE id > :floor OR id = ANY(CAST(:gaps AS bigint[])) ORDER BY id LIMIT 4000""")
+FORGET = text("DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[]))")
+LAST_DRAWN = text("SELECT coalesce(pg_sequence_last_value('outbox_id_seq'), 0) AS id")
+HORIZON = text("""
+    SELECT CAST(CAST(pg_snapshot_xmin(s) AS text) AS bigint) AS oldest,
+        CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) AS next FROM pg_current_snapshot() AS s""")
+
+LONGEST_TRANSACTION = 60.0  # s
+DISCOVERY = 1.0  # s between full reads of the outbox, the net below the floor
+BATCH_BYTES = 256 * 1024
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """aiokafka's connection arguments from the settings."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        arguments["ssl_context"] = create_ssl_context(cafile=settings.kafka_ca_file)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        arguments["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        arguments["sasl_plain_username"] = settings.kafka_username
+        arguments["sasl_plain_password"] = settings.kafka_password and settings.kafka_password.get_secret_value()
+    return arguments
+
+
+async def accept_offset(running: Running, topic: str, partition: int | None, at: str) -> list[str]:
+    """Set the positions of a topic's stopped partitions: `at` earliest, latest or an offset. One line for each."""
+    rows = [row for row in await running.read(STOPPED, topic=topic) if partition in {None, row.partition}]
+    if not rows:
+        return []
+    kafka = AIOKafkaConsumer(**connection(running.settings))
+    await kafka.start()
+    try:
+        id_ = (await topic_ids(kafka._client))[topic]
+        tps = [TopicPartition(topic, row.partition) for row in rows]
+        ends = await (kafka.end_offsets(tps) if at == "latest" else kafka.beginning_offsets(tps))
+    finally:
+        await kafka.stop()
+    lines = []
+    for row, tp in zip(rows, tps, strict=True):
+        offset = int(at) if at.isdigit() else ends[tp]
+        await running.read(ACCEPT, topic=topic, partition=row.partition, id=id_, offset=offset)
+        lines.append(f"{topic}/{row.partition}: from {row.next_offset} to {offset}")
+    return lines
+
+
+class Consumer:
+    """Feeds one running service's bus until the process stops."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.bus = Bus(running)
+        self.positions: dict[Partition, int] = {}
+        self.stopped: set[Partition] = set()  # wait for `offsets accept`
+        self._kafka: AIOKafkaConsumer | None = None
+
+    async def run(self) -> None:
+        """Read until the process stops; every fault but the process's end is waited out."""
+        wait = 0.1
+        while not self.running.stopping.is_set():
+            try:
+                await self._session()
+                wait = 0.1
+            except Exception as error:
+                self._trouble("kafka", error)
+                await self.running.pause(wait)
+                wait = min(wait * 2, 5.0)
+
+    async def _session(self) -> None:
+        """One consumer from start to stop."""
+        kafka = AIOKafkaConsumer(
+            *self.running.service.topics,
+            **connection(self.running.settings),
+            client_id=f"zhida-{self.running.service.name}",
+            group_id=f"zhida-{self.running.service.name}",
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            rebalance_timeout_ms=30_000,
+            max_poll_interval_ms=60_000,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            fetch_max_wait_ms=250,
+            max_partition_fetch_bytes=1024 * 1024,
+            metadata_max_age_ms=30_000,
+        )
+        self._kafka = kafka
+        self.positions.clear()
+        self.stopped.clear()
+        try:
+            await kafka.start()
+            tick, wait = 0.0, 0.1
+            while not self.running.stopping.is_set():
+                try:
+                    if time.monotonic() >= tick:
+                        tick = time.monotonic() + 1.0
+                        await self._each_second(kafka)
+                    await self._position(kafka)
+                    await self._poll(kafka)
+                    wait = 0.1
+                    self.running.unready.pop("consumer", None)
+                except Fenced:
+                    self.positions.clear()
+                except Halted as error:
+                    log.error("halted", reason=str(error))
+                    await self.running.read(dead.HALT, reason=str(error))
+                    self.positions.clear()
+                    await self._idle(kafka, 1.0)
+                except KafkaError:
+                    raise
+                except Exception as error:
+                    self._trouble("consumer", error)
+                    self.positions.clear()
+                    await self._idle(kafka, wait)
+                    wait = min(wait * 2, 5.0)
+        finally:
+            await self._hint(kafka)
+            with suppress(Exception):
+                await asyncio.wait_for(kafka.stop(), 10)
+
+    def _trouble(self, part: str, error: Exception) -> None:
+        telemetry.RETRIES.labels("consumer").inc()
+        self.running.unready["consumer"] = f"{part}: {type(error).__name__}"
+        log.warning("retrying", part=part, error=f"{type(error).__name__}: {error}"[:300])
+
+    async def _idle(self, kafka: AIOKafkaConsumer, seconds: float) -> None:
+        """Wait with all partitions paused, polling all the while: else the group would drop this consumer."""
+        deadline = time.monotonic() + seconds
+        with suppress(IllegalStateError):
+            kafka.pause(*kafka.assignment())
+        while time.monotonic() < deadline and not self.running.stopping.is_set():
+            with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):
+                await kafka.getmany(timeout_ms=0)
+            await self.running.pause(min(0.2, seconds))
+
+    async def _each_second(self, kafka: AIOKafkaConsumer) -> None:
+        halted = await self.running.read(dead.HALTED)
+        if halted:
+            self.bus.health = Health()
+            telemetry.STOPPED.labels("halt").set(1)
+            self.running.unready["halt"] = f"{halted[0].reason}; waits for `zhida {self.running.service.name} resume`"
+            while halted and not self.running.stopping.is_set():
+                await self._idle(kafka, 1.0)
+                halted = await self.running.read(dead.HALTED)
+            self.positions.clear()
+        telemetry.STOPPED.labels("halt").set(0)
+        self.running.unready.pop("halt", None)
+        await self._check_topics(kafka)
+        await self._hint(kafka)
+        for topic, partition in self.positions:
+            with suppress(IllegalStateError):
+                end = kafka.highwater(TopicPartition(topic, partition))
+                if end is not None:
+                    telemetry.CONSUMER_LAG.labels(topic, str(partition)).set(end - self.positions[topic, partition])
+
+    async def _hint(self, kafka: AIOKafkaConsumer) -> None:
+        """Tell Kafka how far we are; nothing depends on it."""
+        held = {(tp.topic, tp.partition) for tp in kafka.assignment()}
+        offsets = {TopicPartition(*part): offset for part, offset in self.positions.items() if part in held}
+        if offsets:
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(kafka.commit(offsets), 5)
+
+    async def _check_topics(self, kafka: AIOKafkaConsumer) -> None:
+        """A topic deleted and made again has another id: its old offsets mean nothing any more."""
+        if not self.positions:
+            return
+        ids = await topic_ids(kafka._client)
+        known = await self._fences(sorted(self.positions))
+        for part, row in known.items():
+            found = ids.get(part[0])
+            if row.stopped or (found and found != row.topic_id):
+                await self._stop(part, row.stopped or f"topic was made again: its id is {found}, was {row.topic_id}")
+
+    async def _stop(self, part: Partition, why: str) -> None:
+        log.error("partition_stopped", topic=part[0], partition=part[1], why=why)
+        await self.running.read(STOP, topic=part[0], partition=part[1], why=why)
+        telemetry.STOPPED.labels(f"{part[0]}/{part[1]}").set(1)
+        name = self.running.service.name
+        self.running.unready[f"{part[0]}/{part[1]}"] = f"{why}; waits for `zhida {name} offsets accept`"
+        self.positions.pop(part, None)
+        self.stopped.add(part)
+
+    async def _fences(self, parts: Sequence[Partition]) -> dict[Partition, Any]:
+        topics, partitions = [topic for topic, _ in parts], [partition for _, partition in parts]
+        rows = await self.running.read(POSITIONS, topics=topics, partitions=partitions)
+        return {(row.topic, row.partition): row for row in rows}
+
+    async def _position(self, kafka: AIOKafkaConsumer) -> None:
+        """Load the positions of partitions that are new to us, and seek there; what was fetched before is dropped."""
+        held = {(tp.topic, tp.partition) for tp in kafka.assignment()}
+        for part in set(self.positions) - held:
+            del self.positions[part]  # revoked
+        new = sorted(held - set(self.positions))
+        if not new:
+            return
+        known = await self._fences(new)
+        for part in self.stopped & held:
+            if part in known and known[part].stopped is None:
+                self.stopped.discard(part)  # accepted
+                self.running.unready.pop(f"{part[0]}/{part[1]}", None)
+                telemetry.STOPPED.labels(f"{part[0]}/{part[1]}").set(0)
+        new = [part for part in new if part not in self.stopped]
+        if not new:
+            return
+        ids = await topic_ids(kafka._client)
+        tps = [TopicPartition(*part) for part in new]
+        first, last = await kafka.beginning_offsets(tps), await kafka.end_offsets(tps)
+        unknown = [part for part in new if part not in known]
+        if unknown:
+            await self.running.read(
+                BEGIN,
+                topics=[topic for topic, _ in unknown],
+                partitions=[partition for _, partition in unknown],
+                ids=[ids[topic] for topic, _ in unknown],
+                offsets=[first[TopicPartition(*part)] for part in unknown],
+            )
+            known |= await self._fences(unknown)
+        for part in new:
+            row, tp = known[part], TopicPartition(*part)
+            if row.stopped:
+                await self._stop(part, row.stopped)
+            elif row.topic_id != ids[part[0]]:
+                await self._stop(part, f"topic was made again: its id is {ids[part[0]]}, was {row.topic_id}")
+            elif not first[tp] <= row.next_offset <= last[tp]:
+                await self._stop(part, f"position {row.next_offset} is outside {first[tp]}..{last[tp]}")
+            elif tp in kafka.assignment():
+                kafka.seek(tp, row.next_offset)
+                self.positions[part] = row.next_offset
+        with suppress(IllegalStateError):
+            kafka.pause(*(tp for tp in kafka.assignment() if (tp.topic, tp.partition) in self.stopped))
+            kafka.resume(*(tp for tp in kafka.assignment() if (tp.topic, tp.partition) in self.positions))
+
+    async def _poll(self, kafka: AIOKafkaConsumer) -> None:
+        try:
+            fetched = await kafka.getmany(timeout_ms=200, max_records=self.running.settings.batch_size)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+            self.positions.clear()  # loaded, checked and sought anew
+            return
+        records = []
+        for tp, part in fetched.items():
+            position = self.positions.get((tp.topic, tp.partition))
+            if position is None:
+                continue
+            for each in part:
+                if each.offset >= position:
+                    headers = dict(each.headers)
+                    records.append(
+                        Record(tp.topic, tp.partition, each.offset, each.key, each.value, headers, each.timestamp)
+                    )
+        if records:
+            await self.bus.take(records, self.positions)
+
+
+class Relay:
+    """Sends the outbox to Kafka in order; one owner per service, by lease."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.last = asyncio.Event()  # set when nothing more will be said: send what is left and return
+        self._producer: AIOKafkaProducer | None = None
+        self._restart()
+
+    def _restart(self) -> None:
+        self._floor: int | None = None  # all ids up to here were sent, or are in `gaps`
+        self._gaps: dict[int, float] = {}  # skipped id → monotonic time it was first missed
+        self._unsettled = 0  # while transactions older than this still run, the whole outbox is read every time
+        self._next_discovery = 0.0
+
+    async def run(self) -> None:
+        """Relay until `last` is set, then what the last transactions said."""
+        wait, poll, renew = 0.1, 0.002, 0.0
+        while True:
+            last = self.last.is_set()
+            try:
+                if time.monotonic() >= renew:
+                    if not await self.running.hold("relay", 10):
+                        self._restart()
+                        if last:
+                            return
+                        await self.running.pause(1.0)
+                        continue
+                    renew = time.monotonic() + 3.0
+                sent = await self._pass()
+                poll = 0.002 if sent else min(poll * 2, 0.05)
+                wait = 0.1
+                if last and not sent:
+                    break
+                if not sent:
+                    await self.running.wait("relay", poll)
+            except Exception as error:
+                telemetry.RETRIES.labels("relay").inc()
+                log.warning("retrying", part="relay", error=f"{type(error).__name__}: {error}"[:300])
+                await self._close()
+                self._restart()
+                if last:
+                    break
+                await self.running.pause(wait)
+                wait, renew = min(wait * 2, 5.0), 0.0
+        await self._close()
+        with suppress(Exception):
+            await self.running.release("relay")
+
+    async def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer:
+            with suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5)
+
+    async def _open(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **connection(self.running.settings),
+                client_id=f"zhida-{self.running.service.name}",
+                enable_idempotence=True,
+                acks="all",
+                max_batch_size=BATCH_BYTES,
+                request_timeout_ms=10_000,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _pass(self) -> int:
+        """Read what is pending, send it, forget it; gives how many."""
+        now = time.monotonic()
+        if self._floor is None:
+            [drawn] = await self.running.read(LAST_DRAWN)  # before the snapshot: whoever drew up to here is in it
+            [horizon] = await self.running.read(HORIZON)
+            self._floor, self._unsettled = drawn.id, horizon.next
+        if self._unsettled:
+            [horizon] = await self.running.read(HORIZON)
+            if horizon.oldest >= self._unsettled:
+                self._unsettled = 0
+                self._next_discovery = 0.0  # one more full read, now that nothing older can appear
+        floor = self._floor
+        if self._unsettled or now >= self._next_discovery:
+            floor, self._next_discovery = 0, now + DISCOVERY
+        rows = await self.running.read(PENDING, floor=floor, gaps=list(self._gaps) if floor else [])
+        if not rows:
+            telemetry.OUTBOX_AGE.set(0)
+            return 0
+        telemetry.OUTBOX_AGE.set(max(time.time() - rows[0].occurred_at.timestamp(), 0))
+        await self._send(rows)
+        ids = [row.id for row in rows]
+        await self.running.read(FORGET, ids=ids)
+        telemetry.RELAYED.inc(len(rows))
+        self._rise(ids, now)
+        return len(rows)
+
+    def _rise(self, ids: list[int], now: float) -> None:
+        """Move the floor to the highest id sent, remembering the ids that were skipped on the way."""
+        floor = self._floor or 0
+        if self._unsettled or ids[-1] <= floor:
+            self._forget_gaps(set(ids), now)
+            return
+        seen = set(ids)
+        for id_ in range(max(floor, ids[-1] - 100_000) + 1, ids[-1]):
+            if id_ not in seen:
+                self._gaps.setdefault(id_, now)
+        self._floor = ids[-1]
+        self._forget_gaps(seen, now)
+
+    def _forget_gaps(self, seen: set[int], now: float) -> None:
+        self._gaps = {
+            k: since for k, since in self._gaps.items() if k not in seen and now - since < LONGEST_TRANSACTION
+        }
+
+    async def _send(self, rows: Sequence[Any]) -> None:
+        """Send rows to their partitions: in order within one, all at once over several; every one acknowledged."""
+        producer = await self._open()
+        partitions: dict[TopicPartition, list[Any]] = defaultdict(list)
+        counts: dict[str, list[int]] = {}
+        for row in rows:
+            if row.topic not in counts:
+                counts[row.topic] = sorted(await producer.partitions_for(row.topic))
+            key = row.key.encode()
+            number = DefaultPartitioner()(key, counts[row.topic], counts[row.topic])
+            partitions[TopicPartition(row.topic, number)].append(row)
+        async with asyncio.TaskGroup() as group:
+            for tp, part in partitions.items():
+                group.create_task(self._send_to(producer, tp, part))
+
+    async def _send_to(self, producer: AIOKafkaProducer, tp: TopicPartition, rows: Sequence[Any]) -> None:
+        batch = producer.create_batch()
+        source = self.running.service.name
+        for row in rows:
+            envelope = Envelope(row.event_id, source, row.occurred_at, row.version, row.traceparent)
+            record = {
+                "key": row.key.encode(),
+                "value": row.body,
+                "timestamp": int(row.occurred_at.timestamp() * 1000),
+                "headers": header_pairs(row.type, envelope),
+            }
+            if batch.append(**record) is None:
+                await self._deliver(producer, tp, batch)
+                batch = producer.create_batch()
+                batch.append(**record)
+        await self._deliver(producer, tp, batch)
+
+    async def _deliver(self, producer: AIOKafkaProducer, tp: TopicPartition, batch: Any) -> None:
+        batch.close()
+        acknowledged = await producer.send_batch(batch, tp.topic, partition=tp.partition)
+        await asyncio.wait_for(acknowledged, 15)

@@ -1,0 +1,136 @@
+"""One process of a service, from its start to its graceful stop."""
+
+import asyncio
+import importlib
+import pkgutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from libs.shared import command, keys, telemetry, web
+from libs.shared.kafka import Consumer, Relay
+from libs.shared.service import PORTS, Running, Service
+from libs.shared.settings import Settings, SettingsError
+from libs.shared.telemetry import log
+
+GRACE = 25.0  # s to finish what was begun
+
+
+def service_names() -> list[str]:
+    """The services that are installed: every folder of `services` with a main module."""
+    import services
+
+    return sorted(each.name for each in pkgutil.iter_modules(services.__path__) if each.ispkg)
+
+
+def load(name: str) -> Service:
+    """The service of that name."""
+    found: Service = importlib.import_module(f"services.{name}.main").service
+    return found
+
+
+def attach(app: FastAPI, running: Running) -> FastAPI:
+    """The application with the process behind it."""
+    app.state.running = running
+    app.state.keys = keys.KeyRing(running)
+    app.state.flusher = command.Flusher(running)
+    return app
+
+
+@asynccontextmanager
+async def started(service: Service, settings: Settings) -> AsyncIterator[tuple[Running, FastAPI]]:
+    """A running service and its application, without Kafka, loops or a port."""
+
+    @asynccontextmanager
+    async def nothing(_: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    async with Running(service, settings).opened() as running:
+        app = attach(web.application(service, nothing), running)
+        try:
+            yield running, app
+        finally:
+            running.stopping.set()
+            await app.state.flusher.drain()
+
+
+async def serve(service: Service, settings: Settings) -> None:
+    """One process: HTTP, consumer, relay and loops, until SIGTERM or SIGINT.
+
+    The order of stopping: not ready → no new requests, no new records → what was begun commits → the outbox is sent.
+    """
+    async with AsyncExitStack() as stack:
+        running, app = await stack.enter_async_context(started(service, settings))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.stopping.set)
+        relay = Relay(running)
+        work = [_kept(running, each.__name__, each) for each in service.runs if settings.run_loops]
+        if settings.run_consumer and service.topics:
+            work.append(Consumer(running).run())
+        tasks = [asyncio.create_task(each) for each in work]
+        sending = asyncio.create_task(relay.run()) if settings.run_relay else None
+        port = settings.http_port or PORTS.get(service.name, 8100)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=settings.http_host,
+                port=port,
+                log_level="error",
+                access_log=False,
+                timeout_graceful_shutdown=10,
+                timeout_keep_alive=30,
+            )
+        )
+        server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # the handlers above decide
+        serving = asyncio.create_task(server.serve()) if settings.run_http else None
+        log.info("started", port=port if serving else None, hears=len(service.hears))
+        stop = asyncio.create_task(running.stopping.wait())
+        watched = {stop, *tasks, *([serving] if serving else []), *([sending] if sending else [])}
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in done if task is not stop]
+        running.stopping.set()
+        server.should_exit = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await asyncio.gather(*tasks, *([serving] if serving else []), return_exceptions=True)
+                await app.state.flusher.drain()
+        relay.last.set()
+        running.wake("relay")
+        if sending:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(sending, 10)
+        log.info("stopped")
+        for task in failed:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+            raise RuntimeError(f"a part of {service.name} ended on its own")
+
+
+async def _kept(running: Running, name: str, loop: Callable[[Running], Awaitable[None]]) -> None:
+    """Run a background loop until the process stops; what it raises is logged, waited out, and it begins again."""
+    wait = 0.1
+    while not running.stopping.is_set():
+        try:
+            running.unready.pop(name, None)
+            await loop(running)
+            wait = 0.1
+        except Exception as error:
+            telemetry.RETRIES.labels(name).inc()
+            running.unready[name] = type(error).__name__
+            log.warning("retrying", part=name, error=f"{type(error).__name__}: {error}"[:300], exc_info=wait >= 5)
+            await running.pause(wait)
+            wait = min(wait * 2, 5.0)
+
+
+def main() -> None:
+    """Entry point of the console script; a wrong setting is one clear line."""
+    from libs.shared.cli import zhida
+
+    try:
+        zhida()
+    except SettingsError as error:
+        raise SystemExit(f"zhida: settings: {error}") from None

@@ -1,0 +1,133 @@
+"""A service as data (what it hears, says, serves and runs), and a running one (its database, leases and wake-ups)."""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import socket
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, get_origin, get_type_hints
+
+from fastapi import APIRouter
+from sqlalchemy import Executable, Row
+
+from libs.shared import db
+from libs.shared.db import Transaction
+from libs.shared.events import Event
+from libs.shared.settings import Settings
+
+Handler = Callable[..., Awaitable[Any]]
+
+PORTS = {"intake": 8101, "classification": 8102, "dispatch": 8103, "sla_timer": 8104, "notification": 8105}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Kafka record as it lies in its partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+    timestamp_ms: int
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type, or "" where there is none."""
+        return self.headers.get("ce_type", b"").decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Service:
+    """The table of contents of one service."""
+
+    name: str
+    hears: Mapping[type[Any], Handler] = field(default_factory=dict)
+    says: tuple[type[Event], ...] = ()
+    serves: APIRouter = field(default_factory=APIRouter)
+    runs: tuple[Callable[["Running"], Awaitable[None]], ...] = ()
+    prepares: Mapping[type[Any], Callable[[Any, "Running"], Awaitable[Sequence[Any]]]] = field(default_factory=dict)
+    receives: Mapping[str, Handler] = field(default_factory=dict)
+    settings: type[Settings] = Settings
+    opens: Callable[["Running"], AbstractAsyncContextManager[Any]] | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics to read."""
+        return tuple(sorted({kind.topic for kind in self.hears} | set(self.receives)))
+
+
+def takes_many(handler: Handler) -> bool:
+    """Whether a handler has the list form, by the annotation of its first parameter."""
+    first = next(iter(inspect.signature(handler).parameters))
+    return get_origin(get_type_hints(handler)[first]) is list
+
+
+class Running:
+    """One process of a service."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self.engine = db.engine(
+            settings.database_url.get_secret_value(), service.name, settings.database_pool, f"zhida-{service.name}"
+        )
+        self.reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.resources: Any = None
+        self.stopping = asyncio.Event()
+        self.unready: dict[str, str] = {}  # part → why it is not ready
+        self._wakes: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def transaction(self, keys: Iterable[str] = ()) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction with these streams locked; see `db.transaction`."""
+        return db.transaction(self, keys)
+
+    async def read(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
+        """Rows of one statement that is a transaction of its own; none where it gives none."""
+        async with self.reader.connect() as connection:
+            result = await connection.execute(statement, parameters)
+            return result.all() if result.returns_rows else []
+
+    async def hold(self, name: str, seconds: float) -> bool:
+        """Take or renew a lease for this process; False while another process holds it."""
+        return bool(await self.read(db.HOLD, name=name, owner=self.owner, seconds=seconds))
+
+    async def release(self, name: str) -> None:
+        """Give a lease back, so that another process need not wait for its end."""
+        await self.read(db.RELEASE, name=name, owner=self.owner)
+
+    def wake(self, name: str) -> None:
+        """Wake whoever waits for this name in this process."""
+        self._wakes[name].set()
+
+    async def wait(self, name: str, seconds: float) -> None:
+        """Wait to be woken, at most that long; returns at once when the process is stopping."""
+        event = self._wakes[name]
+        stop = asyncio.ensure_future(self.stopping.wait())
+        woken = asyncio.ensure_future(event.wait())
+        try:
+            await asyncio.wait({stop, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            woken.cancel()
+        event.clear()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, or return at once when the process is stopping."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator["Running"]:
+        """The process with its resources, closed at the end."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.engine.dispose)
+            if self.service.opens:
+                self.resources = await stack.enter_async_context(self.service.opens(self))
+            yield self
