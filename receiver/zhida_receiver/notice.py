@@ -60,8 +60,8 @@ class WorkOrder:
 
     work_order_id: str
     ticket_id: str
-    department: str
-    lead_department: str
+    department: str  # code
+    lead_department: str  # code
     situation_code: str
     situation_name: str
     category_path: tuple[str, ...]
@@ -85,8 +85,8 @@ class WorkOrder:
         return cls(
             work_order_id=_identifier(data, "work_order_id"),
             ticket_id=_identifier(data, "ticket_id"),
-            department=_text(data, "department"),
-            lead_department=_text(data, "lead_department"),
+            department=_code(data.get("department")),
+            lead_department=_code(data.get("lead_department")),
             situation_code=_text(situation, "code") if isinstance(situation, Mapping) else "",
             situation_name=_text(situation, "name") if isinstance(situation, Mapping) else "",
             category_path=tuple(str(level) for level in path) if isinstance(path, list) else (),
@@ -116,6 +116,12 @@ def _identifier(data: Mapping[str, Any], field: str) -> str:
 def _text(data: Mapping[str, Any], field: str) -> str:
     value = data.get(field)
     return "" if value is None else str(value)
+
+
+def _code(department: object) -> str:
+    if isinstance(department, Mapping):
+        return _text(department, "code")
+    return "" if department is None else str(department)
 
 
 def _place(place: object) -> str:

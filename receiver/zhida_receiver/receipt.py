@@ -61,7 +61,8 @@ class Receipts:
     ) -> None:
         self.close()
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """How many deliveries are remembered."""
         with self._lock:
             return int(self._db.execute("SELECT count(*) FROM receipt").fetchone()[0])
 
