@@ -1,0 +1,83 @@
+"""Kafka and Postgres as throwaway containers, where a Docker engine answers."""
+
+import contextlib
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy.local import backend, kafka, postgres
+from deploy.local.place import Place
+
+KAFKA_IMAGE = "apache/kafka:4.3.1"
+POSTGRES_IMAGE = "postgres:17.7"
+PING_TIME = 3.0  # seconds
+
+
+def engine_address(environment: Mapping[str, str]) -> str | None:
+    """Address of the first Docker engine that answers a ping: DOCKER_HOST, else the usual sockets."""
+    named = environment.get("DOCKER_HOST")
+    home, runtime = environment.get("HOME", ""), environment.get("XDG_RUNTIME_DIR", "")
+    sockets = ["/var/run/docker.sock", f"{home}/.docker/run/docker.sock", f"{runtime}/docker.sock"]
+    candidates = [named] if named else [f"unix://{path}" for path in sockets if Path(path).is_socket()]
+    return next((address for address in candidates if _answers(address)), None)
+
+
+def _answers(address: str) -> bool:
+    url = urlsplit(address)
+    try:
+        match url.scheme:
+            case "unix":
+                probe = socket.socket(socket.AF_UNIX)
+            case "tcp":
+                probe = socket.socket()
+            case _:
+                return False
+        with probe:
+            probe.settimeout(PING_TIME)
+            probe.connect(url.path if url.scheme == "unix" else (url.hostname or "", url.port or 2375))
+            probe.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return b" 200 " in probe.recv(64)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def started(say: Callable[[str], None]) -> Iterator[backend.Backend]:
+    """Both containers for as long as the block lasts. Raises BackendError."""
+    from docker.errors import DockerException
+    from testcontainers.core.container import DockerContainer
+
+    os.environ.setdefault("DOCKER_HOST", engine_address(os.environ) or "")
+    say(f"Kafka and Postgres: as containers ({KAFKA_IMAGE}, {POSTGRES_IMAGE}; ZHIDA_BACKEND=local does without)")
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as closing:
+        place = Place(Path(folder))
+        place.make()
+        place.choose_ports(kafka.CLIENT_PORT, postgres.PORT)
+        place.secret("postgres-password", lambda: secrets.token_hex(24))
+        broker = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, place.port(kafka.CLIENT_PORT))
+        for name, value in _broker_settings(place.port(kafka.CLIENT_PORT)).items():
+            broker = broker.with_env(name, value)
+        server = DockerContainer(POSTGRES_IMAGE).with_bind_ports(5432, place.port(postgres.PORT))
+        server = server.with_env("POSTGRES_PASSWORD", place.secret("postgres-password"))
+        try:
+            for container in (broker, server):
+                closing.enter_context(container)
+        except (DockerException, OSError) as error:
+            raise backend.BackendError(f"{error}\nZHIDA_BACKEND=local does without Docker.") from error
+        for ready in (kafka.ready, postgres.ready):
+            backend.wait(ready, place, lambda final: "a container did not come up" if final else None)
+        yield backend.Backend("docker", kafka.bootstrap_servers(place), postgres.owner_url(place))
+
+
+def _broker_settings(port: int) -> dict[str, str]:
+    lines = (line for line in kafka.SETTINGS.splitlines() if "=" in line and not line.startswith("#"))
+    settings = dict(line.split("=", 1) for line in lines) | {
+        "listeners": "CLIENT://:9092,CONTROLLER://:9093",
+        "advertised.listeners": f"CLIENT://127.0.0.1:{port}",
+        "controller.quorum.voters": "1@localhost:9093",
+    }
+    return {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()}

@@ -1,0 +1,42 @@
+"""What the supervisor starts: takes the program's lock, builds its command and environment, and becomes it."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+from deploy.local import environment, kafka, postgres
+from deploy.local.place import Place
+
+
+def main() -> None:
+    """`python -m deploy.local.program NAME`, with the place in ZHIDA_PLACE."""
+    name = sys.argv[1]
+    place = Place(Path(os.environ["ZHIDA_PLACE"]))
+    place.hold(name)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    plain = environment.outer()
+    match name:
+        case "kafka":
+            line, folder = kafka.command(place)
+            os.chdir(folder)
+            os.execve(line[0], line, plain)
+        case "postgres":
+            line, home = postgres.command(place)
+            os.chdir(home.folder)
+            if home.how == "switch":
+                os.setgroups([])
+                os.setgid(home.gid)
+                os.setuid(home.uid)
+            os.execvpe(line[0], line, plain)
+        case _:
+            service, _, replica = name.partition("-")
+            os.chdir(place.folder)
+            line = [environment.zhida(), service, "run"]
+            os.execve(line[0], line, environment.of(place, service, int(replica or 1)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What all tests share: one real Kafka and one real Postgres for the whole run, and an empty database for each who asks."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from deploy.local import backend, place, postgres
+from deploy.local.backend import Backend
+
+THROWAWAYS = place.STATE / "tests"
+
+
+@pytest.fixture(scope="session")
+def stores(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Kafka and Postgres that answer; local ones start with the first test that needs them and stop with the run."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n[{text}]", end=" ", flush=True)
+
+    own = place.throwaway(THROWAWAYS)
+    with backend.started(own, say=say) as started:
+        yield started
+    backend.delete(own)
+
+
+@pytest.fixture(scope="session")
+def kafka(stores: Backend) -> str:
+    """Bootstrap servers of the run's Kafka. Topics are shared by the whole run: take names of your own (`fresh_name`)."""
+    return stores.kafka_bootstrap_servers
+
+
+@pytest.fixture
+async def database(stores: Backend) -> AsyncIterator[str]:
+    """Owner's address of a new, empty database for one test."""
+    name = fresh_name("test")
+    yield await postgres.create_database(stores.owner_database_url, name)
+    await postgres.drop_database(stores.owner_database_url, name)
+
+
+@pytest.fixture(scope="module")
+async def module_database(stores: Backend) -> AsyncIterator[str]:
+    """Owner's address of a new, empty database for one module of tests."""
+    name = fresh_name("test")
+    yield await postgres.create_database(stores.owner_database_url, name)
+    await postgres.drop_database(stores.owner_database_url, name)
+
+
+@pytest.fixture
+def own_place() -> Iterator[place.Place]:
+    """A new, empty place: for `backend.private` or `stack.running`, where a test breaks things."""
+    own = place.throwaway(THROWAWAYS)
+    yield own
+    backend.delete(own)
+
+
+def fresh_name(prefix: str) -> str:
+    """A name that nothing else in this run has: for topics, consumer groups and databases."""
+    return f"{prefix}_{secrets.token_hex(6)}"
