@@ -60,7 +60,7 @@ def document(services: Sequence[Service]) -> str:
                 _name(topic),
                 {
                     "address": topic,
-                    "description": "Tickets from call-centre platforms: plain JSON, the body of POST /v1/tickets of intake.",
+                    "description": "Tickets from call-centre platforms: plain JSON, as in POST /v1/tickets of intake.",
                     "messages": {},
                 },
             )
@@ -89,11 +89,11 @@ def document(services: Sequence[Service]) -> str:
 
 
 def _message(kind: type[Event], references: Any, said: dict[str, list[str]], heard: dict[str, list[str]]) -> Any:
+    listeners = ", ".join(heard.get(kind.type, ["nobody yet"]))
     return {
         "name": kind.type,
         "summary": (kind.__doc__ or "").strip().splitlines()[0],
-        "description": f"Said by {', '.join(said[kind.type])}; heard by {', '.join(heard.get(kind.type, ['nobody yet']))}."
-        f" Key: {kind.key_field}.",
+        "description": f"Said by {', '.join(said[kind.type])}; heard by {listeners}. Key: {kind.key_field}.",
         "headers": ENVELOPE,
         "payload": references[kind, "serialization"],
     }

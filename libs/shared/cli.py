@@ -17,10 +17,18 @@ from libs.shared import asyncapi, dead, keys, replay, run, schema, telemetry, to
 from libs.shared.db import Poison
 from libs.shared.kafka import accept_offset
 from libs.shared.service import Running, Service
-from libs.shared.settings import Settings, read
+from libs.shared.settings import Settings, SettingsError, read
 
 OUTBOX = text("SELECT count(*) AS pending, min(occurred_at) AS oldest FROM outbox")
 FENCES = text("SELECT topic, partition, next_offset, stopped FROM fence ORDER BY topic, partition")
+
+
+def main() -> None:
+    """Entry point of the console script; a wrong setting is one clear line."""
+    try:
+        zhida()
+    except SettingsError as error:
+        raise SystemExit(f"zhida: settings: {error}") from None
 
 
 class _Services(click.Group):

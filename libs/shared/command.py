@@ -139,9 +139,7 @@ class Flusher:
         log.error("commands_unavailable", count=len(batch), error=type(error).__name__)
         for command in batch:
             command.answer.set_result(
-                Refused(
-                    503, "Temporarily unavailable", "the outcome is not known; repeat with the same Idempotency-Key"
-                )
+                Refused(503, "Temporarily unavailable", "outcome unknown: repeat under the same Idempotency-Key")
             )
 
     async def _transact(self, batch: Sequence[Command]) -> list[Answer | Refused]:

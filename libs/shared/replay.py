@@ -48,7 +48,7 @@ async def _replay_one(running: Running, pick: Any, parameters: dict[str, Any], k
                 return False
             row = rows[0]
             record = _record(row)
-            [heard] = bus.hear(running, [record]) or [None]
+            heard = next(iter(bus.hear(running, [record])), None)
             if heard and heard.error:
                 raise db.Poison(heard.error)
             if heard and heard.event:

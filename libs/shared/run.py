@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from libs.shared import command, keys, telemetry, web
 from libs.shared.kafka import Consumer, Relay
 from libs.shared.service import PORTS, Running, Service
-from libs.shared.settings import Settings, SettingsError
+from libs.shared.settings import Settings
 from libs.shared.telemetry import log
 
 GRACE = 25.0  # s to finish what was begun
@@ -21,9 +21,8 @@ GRACE = 25.0  # s to finish what was begun
 
 def service_names() -> list[str]:
     """The services that are installed: every folder of `services` with a main module."""
-    import services
-
-    return sorted(each.name for each in pkgutil.iter_modules(services.__path__) if each.ispkg)
+    folders = importlib.import_module("services").__path__
+    return sorted(each.name for each in pkgutil.iter_modules(folders) if each.ispkg)
 
 
 def load(name: str) -> Service:
@@ -124,13 +123,3 @@ async def _kept(running: Running, name: str, loop: Callable[[Running], Awaitable
             log.warning("retrying", part=name, error=f"{type(error).__name__}: {error}"[:300], exc_info=wait >= 5)
             await running.pause(wait)
             wait = min(wait * 2, 5.0)
-
-
-def main() -> None:
-    """Entry point of the console script; a wrong setting is one clear line."""
-    from libs.shared.cli import zhida
-
-    try:
-        zhida()
-    except SettingsError as error:
-        raise SystemExit(f"zhida: settings: {error}") from None

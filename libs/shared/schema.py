@@ -130,7 +130,8 @@ async def extend(connection: AsyncConnection, parent: str, key: Key, column: str
         statements = [
             "BEGIN",
             f"CREATE TABLE {name} (LIKE {parent} INCLUDING ALL, CHECK ({inside}))",
-            f"WITH moved AS (DELETE FROM {parent}_default WHERE {inside} RETURNING *) INSERT INTO {name} SELECT * FROM moved",
+            f"WITH moved AS (DELETE FROM {parent}_default WHERE {inside} RETURNING *)"
+            f" INSERT INTO {name} SELECT * FROM moved",
             f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
             "COMMIT",
         ]

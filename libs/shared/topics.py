@@ -1,4 +1,4 @@
-"""`zhida topics apply`: makes the topics of deploy/topics.toml, reports drift, refuses what would break order or safety."""
+"""`zhida topics apply`: makes the topics of deploy/topics.toml, reports drift, refuses what would break order."""
 
 import tomllib
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ async def apply(settings: Settings, topics: list[Topic], *, dry_run: bool = Fals
     try:
         names = [topic.name for topic in topics]
         found = {each["topic"]: each for each in await admin.describe_topics(names) if each["error_code"] == 0}
-        refused, lines = [], []
+        refused = []
         for topic in topics:
             if topic.name in found:
                 refused += _differences(topic, found[topic.name])
@@ -85,9 +85,8 @@ async def apply(settings: Settings, topics: list[Topic], *, dry_run: bool = Fals
             for name, code, *rest in made.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
                     raise TopicsError(f"{name}: {for_code(code).__name__} {rest[0] if rest else ''}")
-        lines += [
-            f"{'would make' if dry_run else 'made'} {topic.name} ({topic.partitions} partitions)" for topic in missing
-        ]
+        did = "would make" if dry_run else "made"
+        lines = [f"{did} {topic.name} ({topic.partitions} partitions)" for topic in missing]
         return lines + await _drift(admin, [topic for topic in topics if topic.name in found], dry_run)
     finally:
         await admin.close()

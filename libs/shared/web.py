@@ -101,7 +101,7 @@ async def command(
     if not name or len(name) > 255 or not (name.isascii() and name.isprintable()):
         reason = "required: 1 to 255 visible ASCII characters, a new one for each new request"
         raise Refused(400, "Bad Idempotency-Key", reason, errors=[{"field": "Idempotency-Key", "reason": reason}])
-    found: Caller = await request.app.state.keys.check(request.headers.get("authorization", "")[7:].strip())
+    found: Caller | None = await request.app.state.keys.check(request.headers.get("authorization", "")[7:].strip())
     payload = body.model_dump_json().encode() if body else b""
     answer = await request.app.state.flusher.do(
         Command(
@@ -123,7 +123,7 @@ def cursor(*values: Any) -> str:
 
 
 def after(text: str | None, *kinds: Callable[[Any], Any]) -> tuple[Any, ...] | None:
-    """The values of a cursor, each made by its kind (str, int, UUID, datetime.fromisoformat); Refused where it is bad."""
+    """A cursor's values, each made by its kind (str, int, UUID, datetime.fromisoformat); Refused where it is bad."""
     if not text:
         return None
     try:
@@ -218,26 +218,16 @@ class Edge:
         except Exception as error:
             if started:
                 raise
-            answer = (
-                problem(error.status, error.title, error.detail, **error.extra)
-                if isinstance(error, Refused)
-                else problem(
-                    503 if _transient(error) else 500,
-                    "Temporarily unavailable" if _transient(error) else "Internal error",
-                )
-            )
-            if not isinstance(error, Refused):
+            if isinstance(error, Refused):
+                answer = problem(error.status, error.title, error.detail, **error.extra)
+            else:
                 telemetry.log.exception("request_failed", path=scope.get("path"))
+                poison = db.is_poison(error)
+                answer = problem(500, "Internal error") if poison else problem(503, "Temporarily unavailable")
             await answer(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             telemetry.REQUESTS.labels(route, str(status)).observe(time.perf_counter() - began)
-
-
-def _transient(error: Exception) -> bool:
-    from libs.shared import db
-
-    return not db.is_poison(error)
 
 
 def _field(place: Sequence[Any]) -> str:
