@@ -1,4 +1,4 @@
-"""What all tests share: one real Kafka and one real Postgres for the whole run, and an empty database for each who asks."""
+"""What all tests share: one real Kafka and Postgres for the whole run, and an empty database for whoever asks."""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -28,7 +28,7 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 @pytest.fixture(scope="session")
 def kafka(stores: Backend) -> str:
-    """Bootstrap servers of the run's Kafka. Topics are shared by the whole run: take names of your own (`fresh_name`)."""
+    """Bootstrap servers of the run's Kafka. All tests share its topics: take names of your own (`fresh_name`)."""
     return stores.kafka_bootstrap_servers
 
 

@@ -1,1 +1,1 @@
-"""Real Kafka and real Postgres as plain local processes, and the services beside them: no Java, Docker or root needed."""
+"""Real Kafka and real Postgres as local processes, and the services beside them: no Java, no Docker, no root needed."""

@@ -35,9 +35,7 @@ def up() -> None:
             Programs(place).shutdown()
         sys.exit(130)
     _show(running)
-    _say(
-        "It keeps running. `make status`, `make logs SERVICE=intake`, `make down`; data stay in .local until `make reset`."
-    )
+    _say("it keeps running: `make status`, `make logs SERVICE=intake`, `make down`; the data stay until `make reset`")
 
 
 @cli.command()

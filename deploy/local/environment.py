@@ -25,6 +25,11 @@ def replica_name(service: str, replica: int) -> str:
     return service if replica == 1 else f"{service}-{replica}"
 
 
+def programs() -> tuple[str, ...]:
+    """Every process that a place can run: each service as often as REPLICAS says."""
+    return tuple(replica_name(service, number) for service in services() for number in range(1, REPLICAS + 1))
+
+
 def outer() -> dict[str, str]:
     """The caller's environment without our own settings and without what would lead a program astray."""
     return {
@@ -37,8 +42,8 @@ def outer() -> dict[str, str]:
 def of(place: Place, service: str, replica: int = 1, *, owner: bool = False) -> dict[str, str]:
     """The whole environment of one process of a service.
 
-    The role's password and the keys are drawn once per place; what `stack` was given as settings is added. owner: for `migrate`, which works under the owner role;
-    a running service never sees that address.
+    The role's password and the keys are drawn once per place; the settings that `Stack.prepare` was given are added.
+    owner: for `migrate`, which works under the owner role; a running service never sees that address.
     """
     stores = place.recall("stores")
     kept = {name: value for name, value in os.environ.items() if name.startswith(("ZHIDA_LOG_", "ZHIDA_TRACE_"))}

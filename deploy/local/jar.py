@@ -1,4 +1,4 @@
-"""The jars of the Kafka broker: fetched once without Maven, checked against kafka.lock, shared by all clones of a user."""
+"""The jars of the broker: fetched once without Maven, checked against kafka.lock, shared by all clones of a user."""
 
 import hashlib
 import logging

@@ -106,14 +106,22 @@ def prepare(place: Place, *, sync: bool) -> None:
     password = home.folder / "password"
     password.write_text(place.secret("postgres-password"))
     password.chmod(0o600)
-    switch = {"user": home.uid, "group": home.gid, "extra_groups": []} if home.how == "switch" else {}
+    switch = home.how == "switch"
     if switch:
         os.chown(password, home.uid, home.gid)
     initdb = [str(home.binaries / "initdb"), "-D", str(partial), "-U", "postgres", f"--pwfile={password}"]
     initdb += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
     initdb += [] if sync else ["--no-sync"]
     done = subprocess.run(
-        [*home.prefix, *initdb], cwd=home.folder, capture_output=True, text=True, timeout=300, check=False, **switch
+        [*home.prefix, *initdb],
+        cwd=home.folder,
+        user=home.uid if switch else None,
+        group=home.gid if switch else None,
+        extra_groups=[] if switch else None,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     password.unlink()
     if done.returncode:
@@ -136,11 +144,9 @@ def ready(place: Place) -> None:
 async def _query(place: Place) -> None:
     import asyncpg
 
-    address = {"host": "127.0.0.1", "port": place.port(PORT), "timeout": 5.0, "command_timeout": 30.0}
+    url = f"postgresql://postgres:{place.secret('postgres-password')}@127.0.0.1:{place.port(PORT)}/postgres"
     try:
-        connection = await asyncpg.connect(
-            user="postgres", password=place.secret("postgres-password"), database="postgres", **address
-        )
+        connection = await asyncpg.connect(url, timeout=5, command_timeout=30)
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
                 password = place.secret("owner-password")

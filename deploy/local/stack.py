@@ -1,4 +1,4 @@
-"""Everything together: Kafka, Postgres, topics, tables and the services, each service a process; for up, demo and tests."""
+"""Everything together, for up, demo and tests: Kafka, Postgres, topics, tables, and each service a process."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ class Stack:
         }
         self.place.remember("stores", stores)
         self.place.remember("settings", dict(settings or {}))
-        idle = [name for name in self._replicas() if not self.place.holder(name)]
+        idle = [name for name in environment.programs() if not self.place.holder(name)]
         self.place.choose_ports(*idle)
         self.say(f"Topics, and the tables of {', '.join(names)}")
         with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
@@ -68,19 +68,13 @@ class Stack:
         service = words[0] if words[0] in environment.services() else environment.services()[0]
         surroundings = environment.of(self.place, service, replica, owner=owner)
         line = [environment.zhida(), *words]
+        folder = self.place.folder
         done = subprocess.run(
-            line,
-            env=surroundings,
-            cwd=self.place.folder,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIME,
-            check=False,
+            line, env=surroundings, cwd=folder, capture_output=True, text=True, timeout=COMMAND_TIME, check=False
         )
         if done.returncode:
-            raise StackError(
-                f"`zhida {' '.join(words)}` failed ({done.returncode}):\n{done.stdout}{done.stderr}"[-4_000:]
-            )
+            output = f"{done.stdout}{done.stderr}"[-4_000:]
+            raise StackError(f"`zhida {' '.join(words)}` failed ({done.returncode}):\n{output}")
         return done.stdout
 
     def start(self, *services: str, replica: int = 1) -> None:
@@ -93,7 +87,7 @@ class Stack:
 
     def stop(self, *services: str, replica: int = 1) -> None:
         """SIGTERM: services end in good order. All running processes, unless services are named."""
-        running = [name for name in self._replicas() if self.programs.status(name).pid]
+        running = [name for name in environment.programs() if self.programs.status(name).pid]
         self.programs.stop(*([environment.replica_name(name, replica) for name in services] or running))
 
     def kill(self, service: str, replica: int = 1) -> None:
@@ -129,10 +123,6 @@ class Stack:
                 log = f"{self.programs.tail(name, 25)}\n(all of it: {self.place.log(name)})"
                 raise StackError(f"{name} is {state} and not ready. The end of its log:\n{log}")
             time.sleep(0.1)
-
-    def _replicas(self) -> list[str]:
-        numbers = range(1, environment.REPLICAS + 1)
-        return [environment.replica_name(service, number) for service in environment.services() for number in numbers]
 
 
 @contextlib.contextmanager

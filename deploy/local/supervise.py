@@ -143,7 +143,7 @@ class Programs:
                     break
 
     def kill(self, name: str) -> None:
-        """End one program with SIGKILL, and wait until it is gone. It stays down unless the place was started to keep."""
+        """End one program with SIGKILL, and wait until it is gone; it stays down unless started to keep."""
         for status in self._watch(name, 10):
             if status.state == "RUNNING":  # before, the supervisor would count it as a failed start
                 break
@@ -224,9 +224,6 @@ class Programs:
             raise ProgramError(f"the supervisor did not answer to {method}{arguments}: {error!r}") from error
 
     def _write_settings(self, keep: bool) -> None:
-        names = [
-            environment.replica_name(s, n) for s in environment.services() for n in range(1, environment.REPLICAS + 1)
-        ]
         header = HEADER.format(
             user="user=root" if os.geteuid() == 0 else "",
             port=self.place.port(ITSELF),
@@ -239,7 +236,7 @@ class Programs:
                 signal="INT" if name == "postgres" else "TERM",  # Postgres: end sessions, do not wait for them
                 stop_time=STOP_TIME,
             )
-            for name in (*STORES, *names)
+            for name in (*STORES, *environment.programs())
         ]
         path = self.place.folder / "supervisord.conf"
         path.touch(0o600)
