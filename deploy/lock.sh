@@ -1,0 +1,16 @@
+#!/bin/sh
+# Chooses the newest allowed version of every package, for every system at once, and writes the lock files anew.
+# requirements.lock holds hashes only: no address of an index, so that each user's own index serves.
+set -eu
+cd -- "$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)"
+tool=.local/lock-tool
+if command -v uv >/dev/null 2>&1; then
+    uv=uv
+else
+    [ -x "$tool/bin/uv" ] || { .venv/bin/python -m venv "$tool" && "$tool/bin/pip" install --quiet uv; }
+    uv=$tool/bin/uv
+fi
+"$uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+    --extra local --extra dev pyproject.toml --output-file requirements.lock
+.venv/bin/python -m deploy.local.jar
+git --no-pager diff --stat -- requirements.lock deploy/local/kafka.lock || true
