@@ -16,9 +16,25 @@ projects="-e ."
 # The folder belongs to the fingerprint: a virtual environment does not survive being moved.
 want=$({ cat requirements.lock pyproject.toml deploy/setup.sh receiver/pyproject.toml 2>/dev/null || true; pwd -P; } | cksum)
 
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && .venv/bin/python -c '' 2>/dev/null; then
-    exit 0
-fi
+complete() { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && .venv/bin/python -c '' 2>/dev/null; }
+complete && exit 0
+
+# One set-up at a time: others wait, and a lock whose process has died counts for nothing.
+lock=.venv.lock told=''
+until mkdir "$lock" 2>/dev/null; do
+    owner=$(cat "$lock/pid" 2>/dev/null || { sleep 1 && cat "$lock/pid" 2>/dev/null; } || true)
+    if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then
+        [ -n "$told" ] || say "waiting for the set-up that runs already (process $owner)"
+        told=1
+        sleep 1
+    else
+        rm -rf "$lock"
+    fi
+done
+trap 'rm -rf "$lock"' EXIT
+trap 'exit 130' INT TERM HUP
+echo $$ >"$lock/pid"
+complete && exit 0
 if [ ! -f "$stamp" ] || ! .venv/bin/python -c '' 2>/dev/null; then
     [ -d .venv ] && say "the .venv here is unfinished or moved: making it again"
     rm -rf .venv
