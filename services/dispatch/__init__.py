@@ -1,0 +1,1 @@
+"""Work orders straight to the executing departments, and their answers straight back."""

@@ -1,0 +1,138 @@
+"""Tickets, work orders, returns, questions; endpoints with their secrets, deliveries and their attempts."""
+
+from alembic import op
+
+revision = "dispatch_0001"
+down_revision = None
+
+HOT = "autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000"
+
+TABLES = (
+    f"""CREATE TABLE ticket (
+        ticket_id uuid PRIMARY KEY,
+        state text NOT NULL CHECK (state IN ('open', 'answered', 'closed')),
+        round int NOT NULL DEFAULT 1,
+        channel text NOT NULL, external_ref text NOT NULL, agent_id text,
+        title text NOT NULL, text text NOT NULL, area_code text, address text,
+        star smallint NOT NULL, sensitive boolean NOT NULL, opened_at timestamptz NOT NULL,
+        situation_code text NOT NULL, situation_name text NOT NULL, category_path jsonb NOT NULL,
+        lead text NOT NULL, lead_name text NOT NULL, supervisor text NOT NULL,
+        sla_class text NOT NULL, join_policy text NOT NULL, urgency text NOT NULL, matrix_version text NOT NULL,
+        classified_at timestamptz NOT NULL, first_contact_at timestamptz, answered_at timestamptz,
+        closed_at timestamptz, satisfied boolean,
+        transfers int NOT NULL DEFAULT 0, rulings int NOT NULL DEFAULT 0, messages int NOT NULL DEFAULT 0,
+        hops int, first_contact_minutes double precision, resolve_minutes double precision
+    ) WITH (fillfactor = 80, {HOT})""",
+    "CREATE INDEX ticket_by_agent ON ticket (agent_id, ticket_id)",
+    "CREATE INDEX ticket_not_closed_by_agent ON ticket (agent_id, ticket_id) WHERE state <> 'closed'",
+    f"""CREATE TABLE work_order (
+        work_order_id uuid PRIMARY KEY,
+        ticket_id uuid NOT NULL,
+        department text NOT NULL, department_name text NOT NULL,
+        state text NOT NULL CHECK (state IN
+            ('assigned', 'accepted', 'reopened', 'returned', 'answered', 'reassigned', 'cancelled', 'closed')),
+        created_at timestamptz NOT NULL,
+        returns int NOT NULL DEFAULT 0, returned_from text, reassigned_from uuid,
+        delivered_at timestamptz, accepted_at timestamptz, contacted_at timestamptz, answered_at timestamptz,
+        answer text, resolution text
+    ) WITH (fillfactor = 80, {HOT})""",
+    "CREATE INDEX work_order_by_ticket ON work_order (ticket_id)",
+    "CREATE INDEX work_order_by_department ON work_order (department, work_order_id)",
+    """CREATE INDEX work_order_open ON work_order (department, work_order_id)
+        WHERE state IN ('assigned', 'accepted', 'reopened', 'returned')""",
+    # What people did, beyond what the rows of ticket and work_order say of themselves.
+    """CREATE TABLE history (
+        history_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        ticket_id uuid NOT NULL, work_order_id uuid,
+        at timestamptz NOT NULL, what text NOT NULL, by text NOT NULL, detail jsonb NOT NULL DEFAULT '{}')""",
+    "CREATE INDEX history_by_ticket ON history (ticket_id, history_id)",
+    # The returns court. `judge` is a department's code or a supervisor's principal.
+    """CREATE TABLE return_case (
+        return_id uuid PRIMARY KEY,
+        work_order_id uuid NOT NULL REFERENCES work_order, ticket_id uuid NOT NULL,
+        reason_code text NOT NULL, reason text NOT NULL, suggested_department text,
+        judge_kind text NOT NULL CHECK (judge_kind IN ('lead', 'supervisor')), judge text NOT NULL,
+        opened_at timestamptz NOT NULL,
+        decision text CHECK (decision IN ('uphold', 'reject', 'void')), ruled_by text, ruled_at timestamptz, note text,
+        reassigned_to text)""",
+    "CREATE INDEX return_case_by_order ON return_case (work_order_id)",
+    "CREATE INDEX return_case_open ON return_case (judge_kind, return_id) WHERE decision IS NULL",
+    """CREATE TABLE question (
+        question_id uuid PRIMARY KEY,
+        ticket_id uuid NOT NULL, work_order_id uuid NOT NULL REFERENCES work_order,
+        asked_by text NOT NULL CHECK (asked_by IN ('agent', 'department')), asker text NOT NULL,
+        text text NOT NULL, asked_at timestamptz NOT NULL,
+        reply text, replied_by text, replied_at timestamptz)""",
+    "CREATE INDEX question_by_ticket ON question (ticket_id)",
+    """CREATE TABLE evidence (
+        evidence_id uuid PRIMARY KEY,
+        ticket_id uuid NOT NULL, work_order_id uuid NOT NULL REFERENCES work_order,
+        kind text NOT NULL, uri text NOT NULL, note text, added_at timestamptz NOT NULL)""",
+    "CREATE INDEX evidence_by_ticket ON evidence (ticket_id)",
+    # No reference to ticket: an amendment may come before the classification.
+    """CREATE TABLE amendment (
+        amendment_id uuid PRIMARY KEY, ticket_id uuid NOT NULL, text text NOT NULL, by text NOT NULL,
+        at timestamptz NOT NULL)""",
+    "CREATE INDEX amendment_by_ticket ON amendment (ticket_id)",
+    # Departments heard of so far, to refuse a return to one that nobody knows.
+    "CREATE TABLE department (code text PRIMARY KEY, name text NOT NULL)",
+    f"""CREATE TABLE endpoint (
+        department text PRIMARY KEY,
+        url text NOT NULL, networks text[] NOT NULL, concurrency int NOT NULL, timeout_seconds int NOT NULL,
+        state text NOT NULL CHECK (state IN ('active', 'disabled', 'deleted')), reason text,
+        version int NOT NULL DEFAULT 1,
+        breaker text NOT NULL DEFAULT 'closed' CHECK (breaker IN ('closed', 'open', 'half_open')),
+        failures int NOT NULL DEFAULT 0, trips int NOT NULL DEFAULT 0, blocked_until timestamptz,
+        delivered bigint NOT NULL DEFAULT 0, failed bigint NOT NULL DEFAULT 0,
+        last_success_at timestamptz, last_failure_at timestamptz, last_error text,
+        created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL
+    ) WITH (fillfactor = 50, {HOT})""",
+    """CREATE TABLE endpoint_key (
+        key_id uuid PRIMARY KEY, department text NOT NULL REFERENCES endpoint,
+        sealed bytea NOT NULL, public text NOT NULL,
+        created_at timestamptz NOT NULL, expires_at timestamptz)""",
+    "CREATE INDEX endpoint_key_by_department ON endpoint_key (department)",
+    # One webhook. `seq` is its place among those of the same department and ticket, drawn under the ticket's lock:
+    # only the first that is not settled is `pending`, those behind it are `waiting`.
+    f"""CREATE TABLE delivery (
+        delivery_id uuid PRIMARY KEY,
+        seq bigint GENERATED ALWAYS AS IDENTITY,
+        department text NOT NULL, ticket_id uuid, work_order_id uuid,
+        type text NOT NULL, body text NOT NULL, traceparent text NOT NULL,
+        state text NOT NULL CHECK (state IN ('pending', 'waiting', 'delivered', 'inbox', 'cancelled')),
+        reason text,
+        attempts int NOT NULL DEFAULT 0,
+        created_at timestamptz NOT NULL, due_at timestamptz NOT NULL, give_up_at timestamptz NOT NULL,
+        settled_at timestamptz, last_status int, last_error text
+    ) WITH (fillfactor = 70, {HOT})""",
+    "CREATE INDEX delivery_due ON delivery (department, due_at, seq) WHERE state = 'pending'",
+    "CREATE INDEX delivery_give_up ON delivery (give_up_at) WHERE state IN ('pending', 'waiting')",
+    "CREATE INDEX delivery_by_ticket ON delivery (ticket_id, department, seq)",
+    "CREATE INDEX delivery_by_department ON delivery (department, delivery_id)",
+    """CREATE INDEX delivery_not_delivered ON delivery (department, state, delivery_id)
+        WHERE state <> 'delivered'""",
+    # From here on everything about that ticket goes to that department's inbox only.
+    """CREATE TABLE diversion (
+        ticket_id uuid NOT NULL, department text NOT NULL, reason text NOT NULL, at timestamptz NOT NULL,
+        PRIMARY KEY (ticket_id, department))""",
+    # Partitioned by the time in the delivery's id, like all that is dropped by age.
+    """CREATE TABLE attempt (
+        delivery_id uuid NOT NULL, number int NOT NULL, at timestamptz NOT NULL, ms int NOT NULL,
+        status int, error text, answer text) PARTITION BY RANGE (delivery_id)""",
+    "CREATE TABLE attempt_default PARTITION OF attempt DEFAULT",
+    "CREATE INDEX attempt_by_delivery ON attempt (delivery_id)",
+)
+
+
+def upgrade() -> None:
+    """Make them."""
+    for statement in TABLES:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Drop them."""
+    op.execute(
+        "DROP TABLE attempt, diversion, delivery, endpoint_key, endpoint, department, amendment, evidence, question,"
+        " return_case, history, work_order, ticket"
+    )

@@ -1,0 +1,1 @@
+"""Every query of dispatch: tickets and work orders, conversation, returns, endpoints, deliveries."""

@@ -1,0 +1,105 @@
+"""Returns and their rulings."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from libs.shared.db import Transaction
+from libs.shared.service import Running
+from services.dispatch.domain.court import Decision, ReturnCase
+from services.dispatch.domain.order import Judge
+from services.dispatch.store.ticket import rows
+
+OPEN_CASE = text("""
+    INSERT INTO return_case (return_id, work_order_id, ticket_id, reason_code, reason, suggested_department,
+        judge_kind, judge, opened_at)
+    VALUES (:return_id, :work_order_id, :ticket_id, :reason_code, :reason, :suggested_department, :judge_kind, :judge,
+        :opened_at)""")
+PENDING = text("SELECT * FROM return_case WHERE work_order_id = :work_order_id AND decision IS NULL")
+OF_ORDER = text("SELECT * FROM return_case WHERE work_order_id = :work_order_id ORDER BY return_id")
+RULE = text("""
+    UPDATE return_case SET decision = :decision, ruled_by = :by, ruled_at = :now, note = :note,
+        reassigned_to = :reassigned_to
+    WHERE return_id = :return_id""")
+VOID = text("""
+    UPDATE return_case SET decision = 'void', ruled_by = :by, ruled_at = :now
+    WHERE work_order_id = ANY(CAST(:order_ids AS uuid[])) AND decision IS NULL""")
+BEFORE_JUDGE = text("""
+    SELECT * FROM return_case
+    WHERE judge_kind = :judge_kind AND judge = :judge AND decision IS NULL AND return_id > :after
+    ORDER BY return_id LIMIT :limit""")
+BEFORE_SUPERVISORS = text("""
+    SELECT * FROM return_case WHERE judge_kind = 'supervisor' AND decision IS NULL AND return_id > :after
+    ORDER BY return_id LIMIT :limit""")
+
+
+async def open(tx: Transaction, case: ReturnCase) -> None:
+    """A return that waits for its ruling."""
+    await tx.run(
+        OPEN_CASE,
+        return_id=case.return_id,
+        work_order_id=case.work_order_id,
+        ticket_id=case.ticket_id,
+        reason_code=case.reason_code,
+        reason=case.reason,
+        suggested_department=case.suggested_department,
+        judge_kind=case.judge_kind,
+        judge=case.judge,
+        opened_at=case.opened_at,
+    )
+
+
+async def pending(source: Transaction | Running, work_order_id: UUID) -> ReturnCase | None:
+    """The return of a work order that waits for its ruling."""
+    found = await rows(source, PENDING, work_order_id=work_order_id)
+    return _case(found[0]) if found else None
+
+
+async def of_order(running: Running, work_order_id: UUID) -> list[ReturnCase]:
+    """All returns of a work order, in order."""
+    return [_case(row) for row in await running.read(OF_ORDER, work_order_id=work_order_id)]
+
+
+async def rule(
+    tx: Transaction, return_id: UUID, decision: Decision, *, by: str, note: str | None, reassigned_to: str | None
+) -> None:
+    """Write the ruling down; the ticket is locked."""
+    await tx.run(
+        RULE, return_id=return_id, decision=decision, by=by, note=note, reassigned_to=reassigned_to, now=tx.now
+    )
+
+
+async def void(tx: Transaction, order_ids: Sequence[UUID], by: str) -> None:
+    """Returns of these work orders need no ruling any more: the ticket was closed or classified again."""
+    if order_ids:
+        await tx.run(VOID, order_ids=list(order_ids), by=by, now=tx.now)
+
+
+async def before(running: Running, kind: Judge, judge: str, after: UUID, limit: int) -> list[ReturnCase]:
+    """Returns that wait for this lead department, or for any supervisor, oldest first."""
+    if kind == "lead":
+        found = await running.read(BEFORE_JUDGE, judge_kind=kind, judge=judge, after=after, limit=limit)
+    else:
+        found = await running.read(BEFORE_SUPERVISORS, after=after, limit=limit)
+    return [_case(row) for row in found]
+
+
+def _case(row: Row[Any]) -> ReturnCase:
+    return ReturnCase(
+        return_id=row.return_id,
+        work_order_id=row.work_order_id,
+        ticket_id=row.ticket_id,
+        reason_code=row.reason_code,
+        reason=row.reason,
+        suggested_department=row.suggested_department,
+        judge_kind=row.judge_kind,
+        judge=row.judge,
+        opened_at=row.opened_at,
+        decision=row.decision,
+        ruled_by=row.ruled_by,
+        ruled_at=row.ruled_at,
+        note=row.note,
+        reassigned_to=row.reassigned_to,
+    )
