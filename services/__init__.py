@@ -1,0 +1,1 @@
+"""The services: each owns its schema, hears events and says events; none imports another."""

@@ -1,0 +1,1 @@
+"""sla_timer: the clocks of every ticket, their warnings, and who hears of them."""

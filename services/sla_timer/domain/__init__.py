@@ -1,0 +1,1 @@
+"""The rules of clocks, without any I/O: `policy` says how long, `clock` says when and who."""

@@ -1,0 +1,241 @@
+"""When clocks start, stop and come due, and before which level a warning is brought."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from libs.shared.contracts.classification import Department
+from libs.shared.contracts.dispatch import WorkOrderAssigned
+from libs.shared.contracts.sla_timer import (
+    Clock,
+    ClockBreached,
+    ClockKind,
+    ClocksStarted,
+    ClockWarned,
+    Escalated,
+    Level,
+)
+from services.sla_timer.domain.policy import LEVELS, Policy
+
+State = Literal["running", "met", "missed", "cancelled"]
+Said = ClocksStarted | ClockWarned | ClockBreached | Escalated
+
+STAGES: tuple[Literal["accept", "first_contact"], ...] = ("accept", "first_contact")
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One clock as it was started; what changes later (state, points passed) is not part of it."""
+
+    id: UUID
+    ticket_id: UUID
+    work_order_id: UUID | None  # None: the ticket's own (resolve)
+    kind: ClockKind
+    department: Department | None
+    lead_department: Department
+    supervisor: str
+    started_at: datetime
+    limit_seconds: int
+    rule: str  # the place in the policy that set the limit
+
+    @property
+    def due_at(self) -> datetime:
+        """When the limit is reached."""
+        return self.at(100)
+
+    def at(self, percent: int) -> datetime:
+        """When that share of the limit has passed; the one place that knows how time counts (round the clock)."""
+        return self.started_at + timedelta(seconds=self.limit_seconds) * percent / 100
+
+    def told(self) -> Clock:
+        """As other services see it."""
+        return Clock(
+            clock_id=self.id,
+            kind=self.kind,
+            work_order_id=self.work_order_id,
+            department=self.department,
+            lead_department=self.lead_department,
+            supervisor=self.supervisor,
+            started_at=self.started_at,
+            due_at=self.due_at,
+            limit_seconds=self.limit_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """The one pending timer of a running clock: its next point."""
+
+    fire_at: datetime
+    promise_id: UUID
+    ticket_id: UUID
+    generation: int  # of the clock when the timer was set; any change of the clock makes it void
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A clock that exists, as far as starting others depends on it."""
+
+    promise: Promise
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What has happened to a work order, whatever order it was heard in."""
+
+    id: UUID
+    ticket_id: UUID
+    accepted: bool = False
+    contacted: bool = False
+    ended: bool = False
+    ticket_ended: bool = False
+
+    def needs(self, kind: ClockKind) -> bool:
+        """Whether that stage is still to come."""
+        if self.ended or self.ticket_ended:
+            return False
+        match kind:
+            case "accept":
+                return not (self.accepted or self.contacted)
+            case "first_contact":
+                return not self.contacted
+            case "resolve":
+                return True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one fact changes."""
+
+    ticket_id: UUID
+    starts: tuple[Promise, ...] = ()
+    replaced: tuple[UUID, ...] = ()  # clocks that a shorter one takes the place of
+
+    def said(self) -> ClocksStarted:
+        """The one event for all clocks it starts."""
+        return ClocksStarted(ticket_id=self.ticket_id, clocks=tuple(promise.told() for promise in self.starts))
+
+
+def assign(
+    event: WorkOrderAssigned, order: WorkOrder, known: Sequence[Known], policy: Policy, new_id: Callable[[], UUID]
+) -> Plan:
+    """Start accept and first contact for the work order, and resolve for its ticket.
+
+    Args: `known`: every clock of the ticket. A work order whose clocks are known, a stage already passed and an ended
+    ticket start nothing. A resolve clock that runs longer than this work order's star, class and urgency allow
+    is replaced by a shorter one from the same opening (就高原则).
+    """
+    if order.ticket_ended:
+        return Plan(event.ticket_id)
+    starts = []
+    had = {clock.promise.kind for clock in known if clock.promise.work_order_id == order.id}
+    for kind in STAGES:
+        if kind not in had and order.needs(kind):
+            starts.append(_promise(event, new_id(), kind, event.occurred_at, policy.stage_limit(kind, event.urgency)))
+    limit = policy.resolve_limit((event.star,), event.sla_class, event.urgency)
+    running = [clock.promise for clock in known if clock.promise.kind == "resolve" and clock.state == "running"]
+    slower = tuple(promise.id for promise in running if promise.limit_seconds > limit[0])
+    if slower or not running:
+        started_at = running[0].started_at if running else event.opened_at
+        starts.append(_promise(event, new_id(), "resolve", started_at, limit))
+    return Plan(event.ticket_id, tuple(starts), slower)
+
+
+def _promise(
+    event: WorkOrderAssigned, id_: UUID, kind: ClockKind, started_at: datetime, limit: tuple[int, str]
+) -> Promise:
+    own = kind != "resolve"
+    return Promise(
+        id=id_,
+        ticket_id=event.ticket_id,
+        work_order_id=event.work_order_id if own else None,
+        kind=kind,
+        department=event.department if own else None,
+        lead_department=event.lead_department,
+        supervisor=event.supervisor,
+        started_at=started_at,
+        limit_seconds=limit[0],
+        rule=limit[1],
+    )
+
+
+def restart(
+    ticket_id: UUID,
+    orders: Sequence[WorkOrder],
+    known: Sequence[Known],
+    *,
+    at: datetime,
+    new_id: Callable[[], UUID],
+    kinds: Sequence[ClockKind],
+) -> Plan:
+    """Give these work orders (and, where `kinds` names it, the ticket) their promises again, counted from `at`.
+
+    Args: `known`: every clock of the ticket; the latest of each kind lends its limit. What runs goes on as it is.
+    """
+    starts = []
+    subjects: list[tuple[UUID | None, ClockKind]] = [
+        (order.id, kind) for order in orders for kind in STAGES if kind in kinds and order.needs(kind)
+    ]
+    if "resolve" in kinds:
+        subjects.append((None, "resolve"))
+    for work_order_id, kind in subjects:
+        same = [clock for clock in known if (clock.promise.work_order_id, clock.promise.kind) == (work_order_id, kind)]
+        if same and not any(clock.state == "running" for clock in same):
+            last = max(same, key=lambda clock: (clock.promise.started_at, clock.promise.id)).promise
+            starts.append(replace(last, id=new_id(), started_at=at))
+    return Plan(ticket_id, tuple(starts))
+
+
+def first_timer(promise: Promise, policy: Policy) -> Timer:
+    """The timer a new clock begins with, at generation 0."""
+    percent = policy.points[0]
+    return Timer(promise.at(percent), promise.id, promise.ticket_id, 0, percent)
+
+
+def next_timer(promise: Promise, passed: int, generation: int, policy: Policy) -> Timer | None:
+    """The timer that follows once `passed` per cent have gone by; None after the last point."""
+    percent = policy.next_point(passed)
+    return None if percent is None else Timer(promise.at(percent), promise.id, promise.ticket_id, generation, percent)
+
+
+def passed(promise: Promise, percent: int, executing: Sequence[str], policy: Policy) -> list[Said]:
+    """What is said when a clock passes a point: the warning or breach, then before whom it is brought.
+
+    Args: `executing`: codes of the departments that work on the clock's subject now; several hear of it each.
+    A level without anybody passes it to the next at once and is named in `missing`; the interviewer always exists.
+    """
+    clock = promise.told()
+    breached = percent == 100
+    said: list[Said] = [
+        ClockBreached(ticket_id=promise.ticket_id, clock=clock)
+        if breached
+        else ClockWarned(ticket_id=promise.ticket_id, clock=clock, percent=percent)
+    ]
+    hearers: dict[Level, Sequence[str]] = {
+        "executing": executing,
+        "lead": [promise.lead_department.code],
+        "supervisor": [promise.supervisor],
+        "interview": [policy.interviewer],
+    }
+    missing: list[Level] = []
+    for level in LEVELS[LEVELS.index(policy.level(percent)) :]:
+        present = sorted({hearer for hearer in hearers[level] if hearer.strip()})
+        if present:
+            said += [
+                Escalated(
+                    ticket_id=promise.ticket_id,
+                    clock=clock,
+                    percent=percent,
+                    level=level,
+                    to=to,
+                    missing=tuple(missing),
+                )
+                for to in present
+            ]
+            return said
+        missing.append(level)
+    return said

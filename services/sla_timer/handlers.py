@@ -1,0 +1,160 @@
+"""What each fact does to the clocks. Every handler takes a batch in which a ticket stands once."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from libs.shared.contracts.dispatch import (
+    ReturnRuled,
+    TicketAnswered,
+    TicketClosed,
+    TicketReopened,
+    WorkOrderAccepted,
+    WorkOrderAnswered,
+    WorkOrderAssigned,
+    WorkOrderContacted,
+    WorkOrderReturned,
+)
+from libs.shared.contracts.sla_timer import ClockKind, ClocksStopped, StoppedClock
+from libs.shared.db import Transaction
+from services.sla_timer import store
+from services.sla_timer.domain import clock
+from services.sla_timer.domain.clock import STAGES, Plan
+from services.sla_timer.domain.policy import Policy
+
+SOON = timedelta(seconds=1)  # later timers are found by the owner's own looking
+
+WorkOrderFact = WorkOrderAccepted | WorkOrderContacted | WorkOrderAnswered | WorkOrderReturned | ReturnRuled
+
+
+async def start(events: list[WorkOrderAssigned], tx: Transaction) -> None:
+    """Start accept and first contact for each work order, and resolve for a ticket that has none as short."""
+    orders = await store.assign(tx, events)
+    known = await store.clocks(tx, (event.ticket_id for event in events))
+    policy: Policy = tx.running.resources
+    await _begin(
+        tx,
+        [
+            clock.assign(event, orders[event.work_order_id], known.get(event.ticket_id, []), policy, tx.new_id)
+            for event in events
+        ],
+    )
+
+
+async def accept(events: list[WorkOrderAccepted], tx: Transaction) -> None:
+    """The department took it on."""
+    await store.mark(tx, _pairs(events), accepted=True)
+    await _stop(tx, events, kinds=("accept",), kept=("accept",))
+
+
+async def contact(events: list[WorkOrderContacted], tx: Transaction) -> None:
+    """The department spoke with the customer, and so has taken it on."""
+    await store.mark(tx, _pairs(events), accepted=True, contacted=True)
+    await _stop(tx, events, kinds=STAGES, kept=STAGES)
+
+
+async def answer(events: list[WorkOrderAnswered], tx: Transaction) -> None:
+    """The department has answered; a first contact that did not take place is not needed any more."""
+    await store.mark(tx, _pairs(events), ended=True)
+    await _stop(tx, events, kinds=STAGES, kept=("accept",))
+
+
+async def give_back(events: list[WorkOrderReturned], tx: Transaction) -> None:
+    """The department's clocks stand still while its return is ruled on; the ticket's goes on."""
+    await _stop(tx, events, kinds=STAGES, kept=())
+
+
+async def rule(events: list[ReturnRuled], tx: Transaction) -> None:
+    """Upheld: the work order is over. Rejected: the department has its promises again, from the ruling."""
+    upheld = [event for event in events if event.decision == "uphold"]
+    rejected = [event for event in events if event.decision == "reject"]
+    if upheld:
+        await store.mark(tx, _pairs(upheld), ended=True)
+        await _stop(tx, upheld, kinds=STAGES, kept=())
+    if rejected:
+        orders = await store.orders(tx, (event.work_order_id for event in rejected))
+        known = await store.clocks(tx, (event.ticket_id for event in rejected))
+        await _begin(
+            tx,
+            [
+                clock.restart(
+                    event.ticket_id,
+                    [order],
+                    known.get(event.ticket_id, []),
+                    at=event.occurred_at,
+                    new_id=tx.new_id,
+                    kinds=STAGES,
+                )
+                for event in rejected
+                if (order := orders.get(event.work_order_id))
+            ],
+        )
+
+
+async def settle(events: list[TicketAnswered], tx: Transaction) -> None:
+    """The agent has the answer: the promise to the customer is kept, what still runs is not needed any more."""
+    await _end(tx, events)
+
+
+async def close(events: list[TicketClosed], tx: Transaction) -> None:
+    """Nothing of the ticket runs on."""
+    await _end(tx, events)
+
+
+async def reopen(events: list[TicketReopened], tx: Transaction) -> None:
+    """Rework: the ticket and the reopened work orders have their promises again, from the reopening."""
+    await store.reopen(tx, {event.ticket_id: event.work_order_ids for event in events})
+    orders = await store.orders(tx, (id_ for event in events for id_ in event.work_order_ids))
+    known = await store.clocks(tx, (event.ticket_id for event in events))
+    await _begin(
+        tx,
+        [
+            clock.restart(
+                event.ticket_id,
+                [orders[id_] for id_ in event.work_order_ids],
+                known.get(event.ticket_id, []),
+                at=event.occurred_at,
+                new_id=tx.new_id,
+                kinds=(*STAGES, "resolve"),
+            )
+            for event in events
+        ],
+    )
+
+
+def _pairs(events: Iterable[WorkOrderFact]) -> list[tuple[UUID, UUID]]:
+    return [(event.work_order_id, event.ticket_id) for event in events]
+
+
+async def _begin(tx: Transaction, plans: Sequence[Plan]) -> None:
+    _say_stopped(tx, await store.replace(tx, [id_ for plan in plans for id_ in plan.replaced]))
+    promises = [promise for plan in plans for promise in plan.starts]
+    if not promises:
+        return
+    timers = [clock.first_timer(promise, tx.running.resources) for promise in promises]
+    await store.start(tx, promises, timers)
+    for plan in plans:
+        if plan.starts:
+            tx.publish(plan.said())
+    if min(timer.fire_at for timer in timers) < tx.now + SOON:
+        tx.after_commit(lambda: tx.running.wake("timers"))
+
+
+async def _stop(
+    tx: Transaction, events: Sequence[WorkOrderFact], kinds: Sequence[ClockKind], kept: Sequence[ClockKind]
+) -> None:
+    subjects: list[tuple[UUID, UUID | None, datetime]] = [
+        (event.ticket_id, event.work_order_id, event.occurred_at) for event in events
+    ]
+    _say_stopped(tx, await store.stop(tx, subjects, kinds, kept))
+
+
+async def _end(tx: Transaction, events: Sequence[TicketAnswered | TicketClosed]) -> None:
+    await store.end(tx, [event.ticket_id for event in events])
+    subjects = [(event.ticket_id, None, event.occurred_at) for event in events]
+    _say_stopped(tx, await store.stop(tx, subjects, (*STAGES, "resolve"), ("resolve",)))
+
+
+def _say_stopped(tx: Transaction, stopped: dict[UUID, list[StoppedClock]]) -> None:
+    for ticket_id, clocks in stopped.items():
+        tx.publish(ClocksStopped(ticket_id=ticket_id, clocks=tuple(clocks)))

@@ -1,0 +1,15 @@
+"""sla_timer on a database of its own for each test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.sla_timer.main import service
+from tests.running import Harness, harness
+
+
+@pytest.fixture
+async def sla(database: str) -> AsyncIterator[Harness]:
+    """The service, opened, without loops: a test calls `timers.tick` itself."""
+    async with harness(service, database) as running:
+        yield running

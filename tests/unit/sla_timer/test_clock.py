@@ -1,0 +1,197 @@
+"""When clocks start and come due, and who hears of a point: tables."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from libs.shared.contracts.classification import Department
+from libs.shared.contracts.dispatch import WorkOrderAssigned
+from libs.shared.contracts.sla_timer import ClockBreached, Escalated
+from libs.shared.events import Envelope
+from services.sla_timer import policy_file
+from services.sla_timer.domain import clock
+from services.sla_timer.domain.clock import STAGES, Known, Plan, Promise, State, WorkOrder
+
+OPENED = datetime(2026, 11, 20, 8, tzinfo=UTC)
+ASSIGNED = OPENED + timedelta(minutes=2)
+TICKET, ORDER = UUID(int=1), UUID(int=2)
+REPAIR, LEAD = Department(code="repair", name="抢修班"), Department(code="lead", name="生产设备管理部")
+POLICY = policy_file.load(policy_file.DEFAULT)
+
+
+def ids() -> Callable[[], UUID]:
+    numbers = count(100)
+    return lambda: UUID(int=next(numbers))
+
+
+def assigned(**changes: Any) -> WorkOrderAssigned:
+    values: dict[str, Any] = {
+        "ticket_id": TICKET,
+        "work_order_id": ORDER,
+        "department": REPAIR,
+        "lead_department": LEAD,
+        "supervisor": "sup",
+        "agent_id": "a1",
+        "sla_class": "maintenance",
+        "star": 1,
+        "urgency": "normal",
+        "opened_at": OPENED,
+        "situation": "停电",
+    }
+    event = WorkOrderAssigned(**{**values, **changes})
+    return event.enveloped(Envelope(UUID(int=9), "dispatch", ASSIGNED, 1, ""))
+
+
+def promise(**changes: Any) -> Promise:
+    values: dict[str, Any] = {
+        "id": UUID(int=50),
+        "ticket_id": TICKET,
+        "work_order_id": ORDER,
+        "kind": "accept",
+        "department": REPAIR,
+        "lead_department": LEAD,
+        "supervisor": "sup",
+        "started_at": ASSIGNED,
+        "limit_seconds": 1800,
+        "rule": "default: limits.accept",
+    }
+    return Promise(**{**values, **changes})
+
+
+def resolve(limit_seconds: int = 96 * 3600, **changes: Any) -> Promise:
+    return promise(
+        **{"work_order_id": None, "kind": "resolve", "department": None, "started_at": OPENED, **changes},
+        limit_seconds=limit_seconds,
+    )
+
+
+def plan(event: WorkOrderAssigned, order: WorkOrder | None = None, known: list[Known] | None = None) -> Plan:
+    return clock.assign(event, order or WorkOrder(ORDER, TICKET), known or [], POLICY, ids())
+
+
+def test_an_assignment_starts_three_clocks_said_in_one_event() -> None:
+    made = plan(assigned())
+    assert [(each.kind, each.started_at, each.due_at, each.work_order_id) for each in made.starts] == [
+        ("accept", ASSIGNED, ASSIGNED + timedelta(minutes=30), ORDER),
+        ("first_contact", ASSIGNED, ASSIGNED + timedelta(hours=2), ORDER),
+        ("resolve", OPENED, OPENED + timedelta(hours=96), None),
+    ]
+    said = made.said()
+    assert [(each.kind, each.department) for each in said.clocks] == [
+        ("accept", REPAIR),
+        ("first_contact", REPAIR),
+        ("resolve", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "kinds"),
+    [
+        (WorkOrder(ORDER, TICKET), ["accept", "first_contact", "resolve"]),
+        (WorkOrder(ORDER, TICKET, accepted=True), ["first_contact", "resolve"]),
+        (WorkOrder(ORDER, TICKET, contacted=True), ["resolve"]),
+        (WorkOrder(ORDER, TICKET, ended=True), ["resolve"]),
+        (WorkOrder(ORDER, TICKET, ticket_ended=True), []),
+    ],
+)
+def test_a_stage_that_was_heard_of_before_starts_no_clock(order: WorkOrder, kinds: list[str]) -> None:
+    assert [each.kind for each in plan(assigned(), order).starts] == kinds
+
+
+@pytest.mark.parametrize(
+    ("running", "star", "started", "replaced"),
+    [
+        (96 * 3600, 1, [], 0),
+        (96 * 3600, 5, [8 * 3600], 1),
+        (8 * 3600, 1, [], 0),
+        (24 * 3600, 4, [], 0),
+    ],
+)
+def test_a_second_work_order_keeps_the_shorter_resolve_clock(
+    running: int, star: int, started: list[int], replaced: int
+) -> None:
+    known = [Known(resolve(running), "running")]
+    made = plan(assigned(star=star, opened_at=OPENED + timedelta(hours=1)), known=known)
+    again = [each for each in made.starts if each.kind == "resolve"]
+    assert [each.limit_seconds for each in again] == started
+    assert all(each.started_at == OPENED for each in again)
+    assert len(made.replaced) == replaced
+
+
+def test_a_repeated_assignment_starts_nothing() -> None:
+    known = [
+        Known(promise(), "met"),
+        Known(promise(kind="first_contact"), "running"),
+        Known(resolve(), "running"),
+    ]
+    assert plan(assigned(), known=known).starts == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "kinds", "started"),
+    [
+        ("running", (*STAGES, "resolve"), []),
+        ("met", (*STAGES, "resolve"), ["accept", "resolve"]),
+        ("missed", STAGES, ["accept"]),
+        ("cancelled", ("resolve",), ["resolve"]),
+    ],
+)
+def test_a_restart_begins_again_what_had_ended(state: State, kinds: tuple[Any, ...], started: list[str]) -> None:
+    at = OPENED + timedelta(days=3)
+    known = [Known(promise(), state), Known(resolve(8 * 3600), state)]
+    made = clock.restart(TICKET, [WorkOrder(ORDER, TICKET)], known, at=at, new_id=ids(), kinds=kinds)
+    assert [each.kind for each in made.starts] == started
+    assert all(each.started_at == at for each in made.starts)
+    assert {each.limit_seconds for each in made.starts} <= {1800, 8 * 3600}
+
+
+def test_a_restart_takes_the_limit_of_the_latest_clock() -> None:
+    older = Known(resolve(96 * 3600), "cancelled")
+    newer = Known(resolve(8 * 3600, id=UUID(int=60), started_at=OPENED + timedelta(hours=1)), "missed")
+    made = clock.restart(TICKET, [], [newer, older], at=ASSIGNED, new_id=ids(), kinds=("resolve",))
+    assert [each.limit_seconds for each in made.starts] == [8 * 3600]
+
+
+def test_timers_follow_the_points_of_the_policy() -> None:
+    timer = clock.first_timer(promise(), POLICY)
+    seen = [(timer.percent, timer.fire_at - ASSIGNED)]
+    following = clock.next_timer(promise(), timer.percent, 1, POLICY)
+    while following:
+        seen.append((following.percent, following.fire_at - ASSIGNED))
+        following = clock.next_timer(promise(), following.percent, 1, POLICY)
+    assert seen == [(percent, timedelta(minutes=30 * percent / 100)) for percent in (50, 80, 100, 150)]
+
+
+@pytest.mark.parametrize(
+    ("percent", "executing", "lead", "supervisor", "heard"),
+    [
+        (50, ["repair"], "lead", "sup", [("executing", "repair", ())]),
+        (80, ["repair"], "lead", "sup", [("lead", "lead", ())]),
+        (100, ["repair"], "lead", "sup", [("supervisor", "sup", ())]),
+        (150, ["repair"], "lead", "sup", [("interview", "leader", ())]),
+        (50, ["b", "a", "b"], "lead", "sup", [("executing", "a", ()), ("executing", "b", ())]),
+        (50, [], "lead", "sup", [("lead", "lead", ("executing",))]),
+        (50, [""], " ", "sup", [("supervisor", "sup", ("executing", "lead"))]),
+        (80, ["repair"], "", "", [("interview", "leader", ("lead", "supervisor"))]),
+        (100, ["repair"], "lead", "", [("interview", "leader", ("supervisor",))]),
+    ],
+)
+def test_an_empty_level_passes_the_warning_on_and_is_named(
+    percent: int, executing: list[str], lead: str, supervisor: str, heard: list[tuple[str, str, tuple[str, ...]]]
+) -> None:
+    about = promise(lead_department=Department(code=lead, name=lead), supervisor=supervisor)
+    said = clock.passed(about, percent, executing, POLICY)
+    told = [event for event in said if isinstance(event, Escalated)]
+    assert [(event.level, event.to, event.missing) for event in told] == heard
+    assert all(event.percent == percent for event in told)
+
+
+@pytest.mark.parametrize("percent", [50, 80, 100, 150])
+def test_the_fact_is_said_before_its_escalation(percent: int) -> None:
+    first, second = clock.passed(promise(), percent, ["repair"], POLICY)
+    assert isinstance(second, Escalated)
+    assert isinstance(first, ClockBreached) == (percent == 100)
