@@ -1,0 +1,1 @@
+"""Classification: which situation a ticket is, who leads and who executes, and why."""

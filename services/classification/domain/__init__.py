@@ -1,0 +1,1 @@
+"""The pure part of classification: matrix, rules, features, scorers, training, evaluation."""

@@ -1,0 +1,118 @@
+"""A linear model over words and pieces of characters, and its file form: NumPy arrays and JSON, never pickle.
+
+Scores are those of one-against-rest support vector machines on features weighted by their log-count ratio (after Wang
+and Manning, "Baselines and Bigrams", 2012); probabilities come from them by a temperature fitted on held-out tickets.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .feature import BLOCKS, LEAD, WEIGHTS, Counts, Floats, Indices, Vocabulary, counts
+
+FORMAT = 1
+MAX_BYTES = 256 * 1024 * 1024  # of a stored model, unpacked
+
+Scores = NDArray[np.float64]
+
+
+class ModelError(ValueError):
+    """The bytes are not a model that this version can use; says why."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learned. `weights[i, k]` is feature i's ratio times its coefficient for label k."""
+
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    ratios: Floats  # (features, labels), squared
+    weights: Floats  # (features, labels)
+    biases: Floats  # (labels,)
+    temperature: float
+
+    def scores(self, blocks: Counts) -> tuple[Scores, Indices, Floats]:
+        """One score per label, the features that were found, and what each of them gave to each label."""
+        where, values = self.vocabulary.vector(blocks)
+        given = self.weights[where] * values[:, None]
+        lengths = np.sqrt(np.maximum((values**2) @ self.ratios[where], 1e-12))
+        given /= lengths
+        return given.sum(axis=0) + self.biases, where, given
+
+    def probabilities(self, scores: Scores) -> Scores:
+        """Softmax of scores / temperature."""
+        spread = np.exp((scores - scores.max()) / self.temperature)
+        return np.asarray(spread / spread.sum(), np.float64)
+
+    def predict(self, title: str, text: str) -> tuple[Scores, tuple[str, ...]]:
+        """Probability per label, and up to eight words that spoke most for the best against the second best."""
+        scores, where, given = self.scores(counts(f"{title} {text}"))
+        return self.probabilities(scores), self._reasons(scores, where, given)
+
+    def _reasons(self, scores: Scores, where: Indices, given: Floats) -> tuple[str, ...]:
+        best, *others = np.argsort(-scores)[:2]
+        support = given[:, best] - (given[:, others[0]] if others else 0)
+        by_name: dict[str, float] = {}
+        for index, value in zip(where.tolist(), support.tolist(), strict=True):
+            block, name = self.vocabulary.name(index)
+            if BLOCKS[block].endswith("words") and len(name) > 1:
+                by_name[name] = by_name.get(name, 0.0) + value
+        ranked = sorted(((value, name) for name, value in by_name.items() if value > 0), reverse=True)
+        return tuple(name for _, name in ranked[:8])
+
+
+def dump(model: Model) -> bytes:
+    """The model as bytes: a zip of .npy arrays and one JSON text."""
+    about = {
+        "format": FORMAT,
+        "labels": model.labels,
+        "temperature": model.temperature,
+        "lead": LEAD,
+        "block_weights": WEIGHTS,
+        "names": model.vocabulary.names,
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        about=np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8),
+        idf=model.vocabulary.idf,
+        ratios=model.ratios.astype(np.float16),
+        weights=model.weights.astype(np.float32),
+        biases=model.biases,
+    )
+    return buffer.getvalue()
+
+
+def load(data: bytes, sha256: str | None = None) -> Model:
+    """The model in those bytes, or ModelError: a wrong digest, another format, arrays that do not fit together."""
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError("the stored bytes do not have their SHA-256")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise ModelError(f"larger than {MAX_BYTES} bytes unpacked")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            about: dict[str, Any] = json.loads(arrays["about"].tobytes())
+            idf, ratios, weights, biases = (arrays[name] for name in ("idf", "ratios", "weights", "biases"))
+        same = about["format"] == FORMAT and about["lead"] == LEAD and tuple(about["block_weights"]) == WEIGHTS
+        names, labels, temperature = about["names"], tuple(about["labels"]), float(about["temperature"])
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ModelError(f"not a model: {error}") from None
+    if not same:
+        raise ModelError(f"made with other features than format {FORMAT}: train it again")
+    shape = (sum(map(len, names)), len(labels))
+    if ratios.shape != shape or weights.shape != shape or idf.shape != shape[:1] or biases.shape != shape[1:]:
+        raise ModelError(f"arrays do not fit {shape[0]} features and {shape[1]} labels")
+    if not (len(labels) and temperature > 0 and np.isfinite(weights).all() and np.isfinite(biases).all()):
+        raise ModelError("has no labels, or numbers that are not finite")
+    ends = np.cumsum([len(block) for block in names])[:-1]
+    vocabulary = Vocabulary(names, np.split(idf.astype(np.float32), ends))
+    return Model(labels, vocabulary, ratios.astype(np.float32), weights.astype(np.float32), biases, temperature)

@@ -1,0 +1,187 @@
+"""The responsibility matrix: which department leads and which execute for every situation, and whether it is MECE."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
+from libs.shared.contracts.intake import BusinessType, ComplaintObject
+
+from .rule import Rules
+from .text import Phrase
+
+Role = Literal["lead", "executing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a matrix, and where."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+class MatrixError(ValueError):
+    """A matrix that may not be used; `problems` names every place at once."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """A department; only one with the role `lead` may lead, any may execute."""
+
+    code: str
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Who is told when a ticket is late or at risk."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Level 4 of the category path (情况划分), with who answers for it."""
+
+    code: str
+    name: str
+    description: str
+    phrases: tuple[Phrase, ...]
+    path: tuple[str, str, str]  # names of levels 1-3
+    category: str  # code of level 3
+    lead: str  # department code
+    executing: tuple[str, ...]  # department codes, at least one
+    supervisor: str
+    sla_class: SlaClass
+    join_policy: JoinPolicy
+    urgency: Urgency
+    business_type: BusinessType  # where neither the agent nor the wording says otherwise
+    complaint_object: ComplaintObject
+
+    @property
+    def route(self) -> tuple[str, tuple[str, ...], SlaClass]:
+        """What decides who hears of the ticket and how long they have."""
+        return self.lead, self.executing, self.sla_class
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One version of a pack, immutable: tickets keep the version that classified them."""
+
+    version: str  # name-version-digest: the same content has the same version
+    name: str
+    title: str
+    departments: tuple[Department, ...]
+    supervisors: tuple[Supervisor, ...]
+    situations: tuple[Situation, ...]
+    rules: Rules
+
+    @cached_property
+    def by_code(self) -> dict[str, int]:
+        """Situation code → its place in `situations`."""
+        return {situation.code: index for index, situation in enumerate(self.situations)}
+
+    @cached_property
+    def department_by_code(self) -> dict[str, Department]:
+        """Department code → department."""
+        return {department.code: department for department in self.departments}
+
+    @cached_property
+    def labels(self) -> dict[str, tuple[int, ...]]:
+        """What a training label may be (code or name at any level, or a leading department) → situations it covers.
+
+        A name that stands at several levels is kept where all of them cover the same situations; else the deepest
+        level has it.
+        """
+        levels: list[dict[str, set[int]]] = [defaultdict(set) for _ in range(5)]
+        for index, situation in enumerate(self.situations):
+            lead = self.department_by_code[situation.lead]
+            for level, keys in enumerate(
+                (
+                    (situation.code, situation.name),
+                    (situation.category, situation.path[2]),
+                    (situation.path[1],),
+                    (situation.path[0],),
+                    (lead.code, lead.name),
+                )
+            ):
+                for key in keys:
+                    levels[level][key].add(index)
+        found: dict[str, tuple[int, ...]] = {}
+        for level_keys in levels:
+            for key, indices in level_keys.items():
+                found.setdefault(key, tuple(sorted(indices)))
+        return found
+
+
+def problems(matrix: Matrix) -> tuple[Problem, ...]:
+    """Everything that keeps the matrix from being mutually exclusive and collectively exhaustive (MECE, source 000)."""
+    return (*_references(matrix), *_repeats(matrix), *_overlaps(matrix), *_unused(matrix))
+
+
+def _references(matrix: Matrix) -> Iterator[Problem]:
+    leads = {department.code for department in matrix.departments if department.role == "lead"}
+    supervisors = {supervisor.code for supervisor in matrix.supervisors}
+    for situation in matrix.situations:
+        place = f"situation {situation.code}"
+        if situation.lead not in matrix.department_by_code:
+            yield Problem(f"{place}.lead", f"unknown department '{situation.lead}'")
+        elif situation.lead not in leads:
+            yield Problem(f"{place}.lead", f"department '{situation.lead}' may not lead: its role is executing")
+        for code in situation.executing:
+            if code not in matrix.department_by_code:
+                yield Problem(f"{place}.executing", f"unknown department '{code}'")
+        if len(set(situation.executing)) < len(situation.executing):
+            yield Problem(f"{place}.executing", "a department stands there twice")
+        if situation.supervisor not in supervisors:
+            yield Problem(f"{place}.supervisor", f"unknown supervisor '{situation.supervisor}'")
+
+
+def _repeats(matrix: Matrix) -> Iterator[Problem]:
+    kinds: tuple[tuple[str, list[str]], ...] = (
+        ("situation code", [situation.code for situation in matrix.situations]),
+        ("situation name", [situation.name for situation in matrix.situations]),
+        ("department code", [department.code for department in matrix.departments]),
+        ("department name", [department.name for department in matrix.departments]),
+        ("supervisor code", [supervisor.code for supervisor in matrix.supervisors]),
+    )
+    for kind, values in kinds:
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            yield Problem(f"{kind} '{value}'", "stands there more than once")
+
+
+def _overlaps(matrix: Matrix) -> Iterator[Problem]:
+    """Two phrases of which one covers the other: a text with the longer one would speak for both situations."""
+    claims = [(situation, phrase) for situation in matrix.situations for phrase in situation.phrases]
+    for situation, phrase in claims:
+        for other, its in claims:
+            if phrase is its or not phrase.covers(its) or (phrase.pieces == its.pieces and other.code < situation.code):
+                continue
+            if other is situation:
+                yield Problem(f"situation {other.code}.phrases", f"'{its.text}' says no more than '{phrase.text}'")
+            else:
+                yield Problem(
+                    f"situation {other.code}.phrases",
+                    f"'{its.text}' is claimed by situation {situation.code} too, with '{phrase.text}'",
+                )
+
+
+def _unused(matrix: Matrix) -> Iterator[Problem]:
+    used = {code for situation in matrix.situations for code in (situation.lead, *situation.executing)}
+    for department in matrix.departments:
+        if department.code not in used:
+            yield Problem(f"department {department.code}", "no situation leads to it")
+        elif department.role == "lead" and all(department.code != situation.lead for situation in matrix.situations):
+            yield Problem(f"department {department.code}", "has the role lead and leads nothing")

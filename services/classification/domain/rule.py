@@ -1,0 +1,76 @@
+"""Rules that are data of the pack: business type, object of a complaint, urgency, grievance risk (投诉倾向)."""
+
+from dataclasses import dataclass
+
+from libs.shared.contracts.classification import Risk, Urgency
+from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Ticket
+
+from .text import contains_any
+
+
+@dataclass(frozen=True, slots=True)
+class TypeWords:
+    """Words that make a ticket of that business type; the first rule of a pack that matches wins."""
+
+    type: BusinessType
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RiskWords:
+    """Words worth that many points, each group counted once."""
+
+    points: int
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RiskRule:
+    """Grievance risk is a sum of points; from `high_from` on the supervisor is told at once."""
+
+    high_from: int
+    sensitive_points: int
+    complaint_points: int
+    channels: tuple[tuple[Channel, int], ...]
+    words: tuple[RiskWords, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of a pack; every word is normalised as the text is."""
+
+    business_types: tuple[TypeWords, ...]
+    internal_words: tuple[str, ...]
+    urgent_words: tuple[str, ...]
+    risk: RiskRule
+
+
+def business_type(rules: Rules, ticket: Ticket, text: str, usual: BusinessType) -> BusinessType:
+    """What the agent chose, else what the wording says, else what is usual for the situation."""
+    if ticket.business_type is not None:
+        return ticket.business_type
+    return next((rule.type for rule in rules.business_types if contains_any(text, rule.words)), usual)
+
+
+def complaint_object(rules: Rules, ticket: Ticket, text: str, usual: ComplaintObject) -> ComplaintObject:
+    """Internal (对内) where the hotline's own staff is named; what the agent chose goes before all."""
+    if ticket.complaint_object is not None:
+        return ticket.complaint_object
+    return "internal" if contains_any(text, rules.internal_words) else usual
+
+
+def urgency(rules: Rules, ticket: Ticket, text: str, kind: BusinessType, usual: Urgency) -> Urgency:
+    """Urgent by the situation, by danger words, or when a sensitive customer (特殊群体) has a fault."""
+    if contains_any(text, rules.urgent_words) or (ticket.customer.sensitive and kind == "fault"):
+        return "urgent"
+    return usual
+
+
+def risk(rules: Rules, ticket: Ticket, text: str, kind: BusinessType) -> Risk:
+    """Grievance risk from wording, channel, customer and type."""
+    rule = rules.risk
+    points = sum(group.points for group in rule.words if contains_any(text, group.words))
+    points += dict(rule.channels).get(ticket.channel, 0)
+    points += rule.sensitive_points if ticket.customer.sensitive else 0
+    points += rule.complaint_points if kind == "complaint" else 0
+    return "high" if points >= rule.high_from else "normal"

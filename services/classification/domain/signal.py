@@ -1,0 +1,82 @@
+"""The cold start: what a matrix itself says about a text, by its signal phrases and its own descriptions."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .matrix import Matrix, Situation
+from .text import normal, words
+
+PHRASE = 5.0  # score of a phrase of weight 1
+IN_TITLE = 1.3  # times that, where it stands in the title
+MORE = 0.5  # what each further phrase of the same situation is worth, against the one before it
+LIKENESS = 9.0  # score of a text that is the description itself
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the matrix says about one text: a score per situation, and the phrases found."""
+
+    scores: Scores
+    phrases: dict[int, tuple[str, ...]]  # index of the situation → its phrases in the text, strongest first
+
+
+class Signals:
+    """A matrix made ready to listen: phrases, and the words and pairs of characters of its descriptions."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._phrases = [
+            (index, phrase) for index, situation in enumerate(matrix.situations) for phrase in situation.phrases
+        ]
+        self._size = len(matrix.situations)
+        documents = [_grams(_document(situation)) for situation in matrix.situations]
+        frequency = Counter(gram for document in documents for gram in document)
+        self._index = {gram: place for place, gram in enumerate(frequency)}
+        self._idf = np.array([np.log((1 + self._size) / (1 + count)) + 1 for count in frequency.values()])
+        self._rows = np.zeros((len(self._index), self._size))
+        for column, document in enumerate(documents):
+            for gram, count in document.items():
+                place = self._index[gram]
+                self._rows[place, column] = (1 + np.log(count)) * self._idf[place]
+        self._rows /= np.maximum(np.linalg.norm(self._rows, axis=0), 1e-9)
+
+    def listen(self, title: str, text: str) -> Heard:
+        """Scores and phrases for one ticket."""
+        head = normal(title)
+        whole = f"{head}\n{normal(text)}"
+        scores = self._likeness(title, text) * LIKENESS
+        found: dict[int, list[tuple[float, str]]] = {}
+        for index, phrase in self._phrases:
+            if phrase.occurs_in(whole):
+                weight = phrase.weight * (IN_TITLE if phrase.occurs_in(head) else 1)
+                found.setdefault(index, []).append((weight, phrase.text))
+        for index, hits in found.items():
+            hits.sort(reverse=True)
+            scores[index] += PHRASE * sum(weight * MORE**place for place, (weight, _) in enumerate(hits))
+        return Heard(scores, {index: tuple(name for _, name in hits) for index, hits in found.items()})
+
+    def _likeness(self, title: str, text: str) -> Scores:
+        grams = _grams(f"{title} {text}")
+        where = [self._index[gram] for gram in grams if gram in self._index]
+        if not where:
+            return np.zeros(self._size)
+        values = np.array([1 + np.log(count) for gram, count in grams.items() if gram in self._index]) * self._idf[where]
+        near: Scores = values @ self._rows[where] / np.linalg.norm(values)
+        return near
+
+
+def _document(situation: Situation) -> str:
+    phrases = " ".join(piece for phrase in situation.phrases for piece in phrase.pieces)
+    return f"{situation.name} {situation.name} {situation.path[2]} {situation.description} {phrases}"
+
+
+def _grams(text: str) -> Counter[str]:
+    cut = words(text)
+    joined = "".join(cut)
+    grams = Counter(cut)
+    grams.update(map("".join, zip(joined, joined[1:], strict=False)))
+    return grams

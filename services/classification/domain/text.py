@@ -1,0 +1,76 @@
+"""Text as the classifier sees it: words without function words and numbers, and pieces of text with gaps."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import rjieba
+
+from .stopword import STOP_WORDS
+
+MAX_CHARACTERS = 20_000  # of one ticket that are read; the rest says nothing new
+GAP = 10  # characters that "…" in a phrase may stand for
+_ALREADY_CUT = 0.12  # share of blanks from which a text counts as cut into words before it came to us
+
+_wordless = re.compile(r"^[\W\d_]+$")
+_long_number = re.compile(r"\d{5,}")
+_han = re.compile(r"[\u3400-\u9fff]")
+
+
+def normal(text: str) -> str:
+    """NFKC, lower case, at most MAX_CHARACTERS: full-width and half-width forms are one."""
+    return unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).lower()
+
+
+def words(text: str) -> list[str]:
+    """The words that may speak for a category, in order.
+
+    Function words, punctuation and numbers are left out, so no telephone or card number (masked or not) becomes a
+    feature. A text that is already cut into words by blanks is taken as it is cut.
+    """
+    text = normal(text)
+    blanks = sum(map(str.isspace, text))
+    cut = text.split() if blanks > _ALREADY_CUT * len(text) and _han.search(text) else rjieba.cut(text)
+    return [
+        word
+        for word in cut
+        if word not in STOP_WORDS and not _wordless.match(word) and not _long_number.search(word)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A signal phrase: pieces that must occur in this order, at most GAP characters of one sentence apart."""
+
+    text: str
+    pieces: tuple[str, ...]
+    pattern: re.Pattern[str] | None  # None: one literal piece
+
+    @classmethod
+    def of(cls, text: str) -> "Phrase":
+        """The phrase behind its written form, e.g. `停电…没有通知`."""
+        pieces = tuple(piece for piece in (normal(part).strip() for part in text.split("…")) if piece)
+        gap = rf"[^。！？!?；;\n]{{0,{GAP}}}?"
+        return cls(text, pieces, re.compile(gap.join(map(re.escape, pieces))) if len(pieces) > 1 else None)
+
+    @property
+    def weight(self) -> float:
+        """How much it says: longer phrases are rarer. 1 for two characters, 2 for eight and more."""
+        return 1 + (min(8, max(2, sum(map(len, self.pieces)))) - 2) / 6
+
+    def occurs_in(self, text: str) -> bool:
+        """Whether the normalised text has it."""
+        if self.pattern is None:
+            return self.pieces[0] in text
+        return all(piece in text for piece in self.pieces) and self.pattern.search(text) is not None
+
+    def covers(self, other: "Phrase") -> bool:
+        """Whether every text that has `other` has this one too, so that the two cannot be told apart."""
+        rest = iter(other.pieces)
+        return len(self.pieces) <= len(other.pieces) and all(any(mine in its for its in rest) for mine in self.pieces)
+
+
+def contains_any(text: str, needles: Iterable[str]) -> bool:
+    """Whether the normalised text has one of the literal pieces."""
+    return any(needle in text for needle in needles)
