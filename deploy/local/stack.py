@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from deploy.local import backend, environment
 from deploy.local.backend import Backend, BackendError, Local, Say
-from deploy.local.place import Place
+from deploy.local.place import PROJECT, Place
 from deploy.local.supervise import ProgramError, Programs
 
 READY_TIME = 120.0  # seconds until a service must be ready
@@ -68,9 +68,8 @@ class Stack:
         service = words[0] if words[0] in environment.services() else environment.services()[0]
         surroundings = environment.of(self.place, service, replica, owner=owner)
         line = [environment.zhida(), *words]
-        folder = self.place.folder
         done = subprocess.run(
-            line, env=surroundings, cwd=folder, capture_output=True, text=True, timeout=COMMAND_TIME, check=False
+            line, env=surroundings, cwd=PROJECT, capture_output=True, text=True, timeout=COMMAND_TIME, check=False
         )
         if done.returncode:
             output = f"{done.stdout}{done.stderr}"[-4_000:]
