@@ -1,5 +1,6 @@
 """Facts in, clocks and events out, on real Postgres."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -128,7 +129,7 @@ async def test_a_late_assignment_to_a_closed_ticket_starts_nothing(sla: Harness)
 
 async def test_a_repeated_fact_changes_nothing(sla: Harness) -> None:
     story = Story()
-    facts = [story.assigned, story.accepted, story.contacted, story.answered, story.settled]
+    facts: list[Callable[[], Event]] = [story.assigned, story.accepted, story.contacted, story.answered, story.settled]
     for fact in facts:
         await sla.hear(fact())
     before = await sla.rows("SELECT id, state, generation FROM clock ORDER BY id")
