@@ -1,5 +1,6 @@
 """The jars of the broker: fetched once without Maven, checked against kafka.lock, shared by all clones of a user."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -43,16 +44,15 @@ def locked(text: str) -> tuple[Jar, ...]:
 
 def cache_folder(environment: dict[str, str], fallback: Path) -> Path:
     """A folder of this user, shared by all clones; `fallback` where the user's cache cannot be written."""
-    named = environment.get("XDG_CACHE_HOME") or ""
-    base = Path(named) if named.startswith("/") else Path(environment.get("HOME") or "/nonexistent") / ".cache"
-    folder = base / "zhida" / "kafka"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        fallback.mkdir(parents=True, exist_ok=True)
-        return fallback
+    named, home = environment.get("XDG_CACHE_HOME") or "", Path(environment.get("HOME") or "/nonexistent")
+    folder = (Path(named) if named.startswith("/") else home / ".cache") / "zhida" / "kafka"
+    if named.startswith("/") or home.is_dir():
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+    fallback.mkdir(parents=True, exist_ok=True)
+    return fallback
 
 
 def sound(path: Path, sha256: str) -> bool:
