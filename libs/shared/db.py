@@ -9,7 +9,7 @@ Errors:
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,6 +97,7 @@ class Transaction:
     prepared: dict[UUID, Any] = field(default_factory=dict)  # event id → what `prepares` made of it
     said: list[Event] = field(default_factory=list)
     afterwards: list[Callable[[], None]] = field(default_factory=list)
+    gathered: dict[Callable[["Transaction", list[Any]], Awaitable[None]], list[Any]] = field(default_factory=dict)
 
     def new_id(self) -> UUID:
         """A UUIDv7 at this transaction's time."""
@@ -118,12 +119,21 @@ class Transaction:
         """Say this when the transaction commits."""
         self.said.append(event)
 
+    def gather(self, write: Callable[["Transaction", list[Any]], Awaitable[None]], items: Iterable[Any]) -> None:
+        """Have these written by `write(tx, items)`, once for the whole batch, before the outbox.
+
+        For rows outside the locked tickets: written handler by handler, two batches would lock them crosswise.
+        """
+        self.gathered.setdefault(write, []).extend(items)
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call this (it must not fail) once the transaction has committed."""
         self.afterwards.append(call)
 
     async def flush(self) -> None:
-        """Write what was said into the outbox: one statement, whatever its number."""
+        """Write what was gathered, then what was said into the outbox: one statement, whatever its number."""
+        for write, items in self.gathered.items():
+            await write(self, items)
         if not self.said:
             return
         left = Counter(event.key for event in self.said)

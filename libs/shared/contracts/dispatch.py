@@ -100,6 +100,7 @@ class QuestionAsked(Event):
     asker: str  # principal
     department: Department
     agent_id: str | None
+    channel: Channel | None = None  # of the ticket
     text: str
 
 
@@ -112,6 +113,7 @@ class QuestionAnswered(Event):
     asked_by: Party
     department: Department
     agent_id: str | None
+    channel: Channel | None = None  # of the ticket
     text: str
 
 
@@ -180,3 +182,4 @@ class TicketReopened(Event):
     by: str
     reason: str
     work_order_ids: tuple[UUID, ...]
+    departments: tuple[Department, ...] = ()  # of those work orders
