@@ -1,0 +1,1 @@
+"""What intake knows without any I/O: what a ticket may look like, what is hidden in it, and where it can stand."""

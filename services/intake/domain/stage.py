@@ -1,0 +1,221 @@
+"""Where a ticket stands, told from what the services say about it.
+
+    received → in_review → classified → assigned → delivered → accepted → contacted → answered → told → closed
+                                            ↑____________ returned ___|                            |
+                                            ↑__________________________ reopened __________________|
+
+With several departments the ticket stands where the furthest of them stands; an open return comes first. An end stays:
+what is heard of a closed ticket changes nothing until it is reopened, only the moment the agent was told is still noted
+(it comes on another topic and may be heard after the close it preceded).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal, assert_never
+from uuid import UUID
+
+from libs.shared.contracts.classification import Department, ReviewRequested, TicketClassified
+from libs.shared.contracts.dispatch import (
+    ReturnRuled,
+    TicketAnswered,
+    TicketClosed,
+    TicketReopened,
+    WorkOrderAccepted,
+    WorkOrderAnswered,
+    WorkOrderAssigned,
+    WorkOrderContacted,
+    WorkOrderDelivered,
+    WorkOrderReturned,
+)
+from libs.shared.contracts.notification import NotificationSent
+
+Stage = Literal[
+    "received", "in_review", "classified", "assigned", "delivered", "accepted", "contacted", "returned",
+    "answered", "told", "closed", "reopened",
+]  # fmt: skip
+OrderState = Literal["reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned"]
+Fact = (
+    ReviewRequested
+    | TicketClassified
+    | WorkOrderAssigned
+    | WorkOrderDelivered
+    | WorkOrderAccepted
+    | WorkOrderContacted
+    | WorkOrderReturned
+    | ReturnRuled
+    | WorkOrderAnswered
+    | TicketAnswered
+    | TicketClosed
+    | TicketReopened
+    | NotificationSent
+)
+
+_ORDER: tuple[OrderState, ...] = (
+    "reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned"
+)  # fmt: skip
+_SETTLED: frozenset[Stage] = frozenset({"answered", "told", "closed"})
+_ROUND: frozenset[Stage] = frozenset({"answered", "told", "closed"})  # forgotten when a ticket is reopened
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One department's share of a ticket."""
+
+    department: str  # code
+    name: str | None
+    state: OrderState
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one ticket stands."""
+
+    ticket_id: UUID
+    stage: Stage
+    since: datetime
+    reached: Mapping[Stage, datetime]  # first time of each stage; of the last round for answered, told, closed
+    orders: Mapping[UUID, Order] = field(default_factory=dict)
+    situation: str | None = None
+    lead_department: str | None = None
+    hops: int | None = None
+    transfers: int = 0
+    first_contact_minutes: float | None = None  # received → first department contact
+    resolve_minutes: float | None = None  # received → answered
+    told_minutes: float | None = None  # answered → on the agent's screen
+
+
+def about_stages(fact: Fact) -> bool:
+    """Whether a fact says anything about stages: of all notices only an agent's answer does."""
+    if isinstance(fact, NotificationSent):
+        return fact.kind == "ticket_answered" and fact.recipient_kind == "agent"
+    return True
+
+
+def hear(standing: Standing, fact: Fact) -> Standing | None:
+    """Where the ticket stands after a fact; the same object where nothing changes, None where the fact is late."""
+    if standing.stage == "closed" and not isinstance(fact, TicketReopened | NotificationSent):
+        return None
+    at = fact.occurred_at
+    match fact:
+        case ReviewRequested():
+            return _enter(standing, "in_review", at) if standing.stage == "received" else standing
+        case TicketClassified():
+            known = replace(standing, situation=fact.situation.name, lead_department=fact.lead_department.name)
+            return _enter(known, "classified", at) if standing.stage in ("received", "in_review") else known
+        case WorkOrderAssigned():
+            return _assign(standing, fact)
+        case WorkOrderDelivered():
+            return _advance(standing, fact.work_order_id, fact.department, "delivered", at)
+        case WorkOrderAccepted():
+            return _advance(standing, fact.work_order_id, fact.department, "accepted", at)
+        case WorkOrderContacted():
+            if standing.first_contact_minutes is None:
+                minutes = _minutes(standing.reached["received"], at)
+                standing = replace(standing, first_contact_minutes=minutes)
+            return _advance(standing, fact.work_order_id, fact.department, "contacted", at)
+        case WorkOrderReturned():
+            return _advance(standing, fact.work_order_id, fact.department, "returned", at)
+        case ReturnRuled():
+            state: OrderState = "reassigned" if fact.decision == "uphold" else "assigned"
+            return _set(standing, fact.work_order_id, fact.department, state, at)
+        case WorkOrderAnswered():
+            return _advance(standing, fact.work_order_id, fact.department, "answered", at)
+        case TicketAnswered():
+            return _answer(standing, fact)
+        case NotificationSent():
+            return _tell(standing, fact)
+        case TicketClosed():
+            return _enter(standing, "closed", at)
+        case TicketReopened():
+            return _reopen(standing, fact)
+        case _:
+            assert_never(fact)
+
+
+def _assign(standing: Standing, fact: WorkOrderAssigned) -> Standing:
+    if fact.work_order_id in standing.orders:
+        return standing
+    if fact.reassigned_from:
+        standing = replace(standing, transfers=standing.transfers + 1)
+        if former := standing.orders.get(fact.reassigned_from):
+            left = replace(former, state="reassigned", since=fact.occurred_at)
+            standing = replace(standing, orders={**standing.orders, fact.reassigned_from: left})
+    return _set(standing, fact.work_order_id, fact.department, "assigned", fact.occurred_at)
+
+
+def _answer(standing: Standing, fact: TicketAnswered) -> Standing:
+    measured = replace(
+        standing,
+        hops=fact.measures.hops,
+        transfers=fact.measures.transfers,
+        first_contact_minutes=fact.measures.first_contact_minutes,
+        resolve_minutes=fact.measures.resolve_minutes,
+        reached={**standing.reached, "answered": fact.occurred_at},
+    )
+    return measured if standing.stage == "told" else _enter(measured, "answered", fact.occurred_at)
+
+
+def _tell(standing: Standing, fact: NotificationSent) -> Standing:
+    of_an_earlier_round = fact.caused_at < standing.reached.get("reopened", fact.caused_at)
+    if not about_stages(fact) or of_an_earlier_round or "told" in standing.reached:
+        return standing
+    told = replace(standing, told_minutes=_minutes(fact.caused_at, fact.occurred_at))
+    if standing.stage == "closed":
+        return replace(told, reached={**told.reached, "told": fact.occurred_at})
+    return _enter(told, "told", fact.occurred_at)
+
+
+def _reopen(standing: Standing, fact: TicketReopened) -> Standing:
+    again = {
+        order_id: replace(order, state="reopened", since=fact.occurred_at) if order_id in fact.work_order_ids else order
+        for order_id, order in standing.orders.items()
+    }
+    reached: dict[Stage, datetime] = {s: at for s, at in standing.reached.items() if s not in _ROUND}
+    reached["reopened"] = fact.occurred_at
+    fresh = replace(standing, orders=again, reached=reached, resolve_minutes=None, told_minutes=None)
+    return replace(fresh, stage="reopened", since=fact.occurred_at)
+
+
+def _advance(
+    standing: Standing, order_id: UUID, department: Department | str, state: OrderState, at: datetime
+) -> Standing:
+    """Move a work order forward; a fact it has already passed changes nothing."""
+    order = standing.orders.get(order_id)
+    if order and _ORDER.index(state) <= _ORDER.index(order.state):
+        return standing
+    return _set(standing, order_id, department, state, at)
+
+
+def _set(standing: Standing, order_id: UUID, department: Department | str, state: OrderState, at: datetime) -> Standing:
+    """Put a work order into a state, and the ticket where its furthest department now stands."""
+    known = standing.orders.get(order_id)
+    code = department if isinstance(department, str) else department.code
+    name = department.name if isinstance(department, Department) else (known.name if known else None)
+    moved = replace(standing, orders={**standing.orders, order_id: Order(code, name, state, at)})
+    return moved if standing.stage in _SETTLED else _enter(moved, _furthest(moved), at)
+
+
+def _furthest(standing: Standing) -> Stage:
+    states = {order.state for order in standing.orders.values()} - {"reassigned"}
+    if "returned" in states or not states:
+        return "returned"
+    furthest = max(states, key=_ORDER.index)
+    match furthest:
+        case "answered":
+            return "contacted" if "contacted" in standing.reached else "accepted"
+        case "reassigned":
+            return "returned"
+        case _:
+            return furthest
+
+
+def _enter(standing: Standing, stage: Stage, at: datetime) -> Standing:
+    if stage == standing.stage:
+        return standing
+    return replace(standing, stage=stage, since=at, reached={stage: at, **standing.reached})
+
+
+def _minutes(begin: datetime, end: datetime) -> float:
+    return max((end - begin).total_seconds() / 60, 0.0)

@@ -1,0 +1,46 @@
+"""intake: what it hears, says, serves and receives."""
+
+from libs.shared.contracts.classification import ReviewRequested, TicketClassified
+from libs.shared.contracts.dispatch import (
+    ReturnRuled,
+    TicketAnswered,
+    TicketClosed,
+    TicketReopened,
+    WorkOrderAccepted,
+    WorkOrderAnswered,
+    WorkOrderAssigned,
+    WorkOrderContacted,
+    WorkOrderDelivered,
+    WorkOrderReturned,
+)
+from libs.shared.contracts.intake import TicketAmended, TicketReceived, TicketRejected
+from libs.shared.contracts.notification import NotificationSent
+from libs.shared.events import INBOUND
+from libs.shared.service import Service
+from services.intake import api, handlers
+from services.intake.command import original
+from services.intake.settings import IntakeSettings
+
+service = Service(
+    name="intake",
+    receives={INBOUND: handlers.receive_records},
+    hears={
+        ReviewRequested: handlers.move,
+        TicketClassified: handlers.move,
+        WorkOrderAssigned: handlers.move,
+        WorkOrderDelivered: handlers.move,
+        WorkOrderAccepted: handlers.move,
+        WorkOrderContacted: handlers.move,
+        WorkOrderReturned: handlers.move,
+        ReturnRuled: handlers.move,
+        WorkOrderAnswered: handlers.move,
+        TicketAnswered: handlers.move,
+        NotificationSent: handlers.move,
+        TicketClosed: handlers.move,
+        TicketReopened: handlers.move,
+    },
+    says=(TicketReceived, TicketAmended, TicketRejected),
+    serves=api.router,
+    settings=IntakeSettings,
+    opens=original.open_vault,
+)

@@ -1,0 +1,61 @@
+"""Tickets as received, where each stands, the vault, and what was refused."""
+
+from alembic import op
+
+revision = "intake_0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make them."""
+    # Written once; every text in it is masked. Its id is a UUIDv7: the order of ids is the order of arrival.
+    op.execute(
+        "CREATE TABLE ticket (ticket_id uuid PRIMARY KEY, channel text NOT NULL, external_ref text NOT NULL,"
+        " agent_id text, title text NOT NULL, text text NOT NULL, business_type text, complaint_object text,"
+        " area_code text, address text, customer_id text, star smallint NOT NULL, sensitive boolean NOT NULL,"
+        " opened_at timestamptz NOT NULL, received_at timestamptz NOT NULL, received_by text NOT NULL,"
+        " CONSTRAINT ticket_reference UNIQUE (channel, external_ref))"
+    )
+    # Narrow, updated on every step of a ticket's way.
+    op.execute(
+        "CREATE TABLE ticket_stage (ticket_id uuid PRIMARY KEY, stage text NOT NULL, since timestamptz NOT NULL,"
+        " reached jsonb NOT NULL, orders jsonb NOT NULL DEFAULT '{}', situation text, lead_department text,"
+        " hops smallint, transfers smallint NOT NULL DEFAULT 0, first_contact_minutes real, resolve_minutes real,"
+        " told_minutes real) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02,"
+        " autovacuum_vacuum_cost_delay = 0)"
+    )
+    op.execute("CREATE INDEX ticket_stage_by_stage ON ticket_stage (stage, ticket_id) WITH (fillfactor = 70)")
+    op.execute(
+        "CREATE TABLE amendment (amendment_id uuid PRIMARY KEY, ticket_id uuid NOT NULL, text text NOT NULL,"
+        " by text NOT NULL, at timestamptz NOT NULL)"
+    )
+    op.execute("CREATE INDEX amendment_by_ticket ON amendment (ticket_id, amendment_id)")
+    # Originals of tickets (id = ticket_id) and amendments (id = amendment_id): AES-256-GCM, bound to the id.
+    op.execute(
+        "CREATE TABLE vault (id uuid PRIMARY KEY, key_id text NOT NULL, nonce bytea NOT NULL, sealed bytea NOT NULL)"
+    )
+    op.execute("ALTER TABLE vault ALTER COLUMN sealed SET STORAGE EXTERNAL")  # ciphertext does not compress
+    # Who read an original.
+    op.execute(
+        "CREATE TABLE audit (audit_id uuid PRIMARY KEY, ticket_id uuid NOT NULL, principal text NOT NULL,"
+        " key_prefix text NOT NULL, at timestamptz NOT NULL)"
+    )
+    op.execute("CREATE INDEX audit_by_ticket ON audit (ticket_id, audit_id)")
+    # Records of the inbound topic that could not be taken; the record itself is sealed, bound to its id.
+    op.execute(
+        "CREATE TABLE rejected (rejected_id uuid PRIMARY KEY, topic text NOT NULL, partition int NOT NULL,"
+        ' "offset" bigint NOT NULL, reference text NOT NULL, errors jsonb NOT NULL, at timestamptz NOT NULL,'
+        " key_id text NOT NULL, nonce bytea NOT NULL, sealed bytea NOT NULL)"
+    )
+    op.execute("ALTER TABLE rejected ALTER COLUMN sealed SET STORAGE EXTERNAL")
+    # What was heard of a ticket after its close.
+    op.execute(
+        "CREATE TABLE late_fact (event_id uuid PRIMARY KEY, ticket_id uuid NOT NULL, type text NOT NULL,"
+        " occurred_at timestamptz NOT NULL, heard_at timestamptz NOT NULL)"
+    )
+    op.execute("CREATE INDEX late_fact_by_ticket ON late_fact (ticket_id)")
+
+
+def downgrade() -> None:
+    """Drop them."""
+    op.execute("DROP TABLE ticket, ticket_stage, amendment, vault, audit, rejected, late_fact")

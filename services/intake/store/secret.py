@@ -1,0 +1,103 @@
+"""Statements about what is sealed: originals of tickets and amendments, refused records, and who read an original."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Row, text
+
+from libs.shared.contracts.intake import FieldError
+from libs.shared.db import Transaction
+from libs.shared.service import Record
+from services.intake.vault import Sealed
+
+SEAL = text("""
+    INSERT INTO vault (id, key_id, nonce, sealed) SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[]),
+        CAST(:nonces AS bytea[]), CAST(:bodies AS bytea[])) AS v(id, key_id, nonce, sealed)""")
+REJECT = text("""
+    INSERT INTO rejected (rejected_id, topic, partition, "offset", reference, errors, at, key_id, nonce, sealed)
+    SELECT id, topic, partition, "offset", reference, CAST(errors AS jsonb), :now, key_id, nonce, sealed
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]),
+        CAST(:references AS text[]), CAST(:errors AS text[]), CAST(:keys AS text[]), CAST(:nonces AS bytea[]),
+        CAST(:bodies AS bytea[]))
+    AS r(id, topic, partition, "offset", reference, errors, key_id, nonce, sealed)""")
+AUDIT = text("""
+    INSERT INTO audit (audit_id, ticket_id, principal, key_prefix, at)
+    VALUES (:id, :ticket_id, :principal, :key_prefix, :now)""")
+
+SECRETS = text("""
+    SELECT v.id, v.key_id, v.nonce, v.sealed FROM vault v WHERE v.id = :ticket_id
+    UNION ALL SELECT v.id, v.key_id, v.nonce, v.sealed FROM amendment a JOIN vault v ON v.id = a.amendment_id
+    WHERE a.ticket_id = :ticket_id""")
+
+REJECTIONS = text("""
+    SELECT rejected_id, topic, partition, "offset", reference, errors, at, length(sealed) - 16 AS size FROM rejected
+    WHERE rejected_id < :before ORDER BY rejected_id DESC LIMIT :limit""")
+REJECTION = text("SELECT * FROM rejected WHERE rejected_id = :id")
+STALE = {
+    "vault": text("""
+        SELECT id, key_id, nonce, sealed FROM vault WHERE id > :after AND key_id <> :key_id
+        ORDER BY id LIMIT 500 FOR UPDATE"""),
+    "rejected": text("""
+        SELECT rejected_id AS id, key_id, nonce, sealed FROM rejected WHERE rejected_id > :after AND key_id <> :key_id
+        ORDER BY rejected_id LIMIT 500 FOR UPDATE"""),
+}
+_RESEALED = """
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:nonces AS bytea[]), CAST(:bodies AS bytea[]))
+    AS v(id, key_id, nonce, sealed)"""
+RESEAL = {
+    "vault": text(f"""UPDATE vault t SET key_id = v.key_id, nonce = v.nonce, sealed = v.sealed {_RESEALED}
+        WHERE t.id = v.id"""),
+    "rejected": text(f"""UPDATE rejected t SET key_id = v.key_id, nonce = v.nonce, sealed = v.sealed {_RESEALED}
+        WHERE t.rejected_id = v.id"""),
+}
+
+
+async def seal(tx: Transaction, secrets: Mapping[UUID, Sealed]) -> None:
+    """Put sealed originals into the vault, by row id."""
+    if secrets:
+        await tx.run(SEAL, **_sealed(secrets))
+
+
+def sealed(row: Row[Any]) -> Sealed | None:
+    """What a row keeps sealed, or None where there is nothing."""
+    return Sealed(row.key_id, row.nonce, row.sealed) if row.key_id else None
+
+
+async def reject(tx: Transaction, records: Sequence[tuple[UUID, Record, str, Sequence[FieldError], Sealed]]) -> None:
+    """Keep refused records as (id, record, reference, errors, sealed value)."""
+    await tx.run(
+        REJECT,
+        topics=[record.topic for _, record, _, _, _ in records],
+        partitions=[record.partition for _, record, _, _, _ in records],
+        offsets=[record.offset for _, record, _, _, _ in records],
+        references=[reference for _, _, reference, _, _ in records],
+        errors=[_json([error.model_dump() for error in errors]) for _, _, _, errors, _ in records],
+        now=tx.now,
+        **_sealed({id_: secret for id_, _, _, _, secret in records}),
+    )
+
+
+async def stale(tx: Transaction, table: str, after: UUID, key_id: str) -> Sequence[tuple[UUID, Sealed]]:
+    """The next 500 values of `vault` or `rejected` that are not under that key, locked."""
+    rows = await tx.rows(STALE[table], after=after, key_id=key_id)
+    return [(row.id, Sealed(row.key_id, row.nonce, row.sealed)) for row in rows]
+
+
+async def reseal(tx: Transaction, table: str, secrets: Mapping[UUID, Sealed]) -> None:
+    """Replace sealed values by row id."""
+    await tx.run(RESEAL[table], **_sealed(secrets))
+
+
+def _sealed(secrets: Mapping[UUID, Sealed]) -> dict[str, list[Any]]:
+    return {
+        "ids": list(secrets),
+        "keys": [secret.key_id for secret in secrets.values()],
+        "nonces": [secret.nonce for secret in secrets.values()],
+        "bodies": [secret.body for secret in secrets.values()],
+    }
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
