@@ -1,6 +1,8 @@
 """A service on a real Postgres for tests: made, migrated, given events through the kernel's own path."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,10 +57,17 @@ class Harness:
             now = datetime.now(UTC)
             envelope = Envelope(uuid7(now), "test", now, 1, TRACEPARENT)
             event.enveloped(envelope)
-        return self.raw(event.topic, event.key.encode(), encode(event), dict(header_pairs(event.type, envelope)), offset)
+        return self.raw(
+            event.topic, event.key.encode(), encode(event), dict(header_pairs(event.type, envelope)), offset
+        )
 
     def raw(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes], offset: int | None = None
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes],
+        offset: int | None = None,
     ) -> Record:
         """Any record, at the next offset of its topic."""
         self._next = getattr(self, "_next", 0) + 1
@@ -86,6 +95,14 @@ class Harness:
             transport=transport, base_url="http://zhida", headers={"Authorization": f"Bearer {key}"}
         ) as client:
             yield client
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 30, every: float = 0.05) -> None:
+    """Poll until it holds; an error after that time."""
+    deadline = time.monotonic() + seconds
+    while not await check():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(every)
 
 
 @asynccontextmanager

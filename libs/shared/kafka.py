@@ -143,6 +143,8 @@ class Consumer:
                     if time.monotonic() >= tick:
                         tick = time.monotonic() + 1.0
                         await self._each_second(kafka)
+                        if self.running.stopping.is_set():  # it may have waited out a halt
+                            break
                     await self._position(kafka)
                     await self._poll(kafka)
                     wait = 0.1
@@ -153,7 +155,7 @@ class Consumer:
                     log.error("halted", reason=str(error))
                     await self.running.read(dead.HALT, reason=str(error))
                     self.positions.clear()
-                    await self._idle(kafka, 1.0)
+                    tick = 0.0
                 except KafkaError:
                     raise
                 except Exception as error:

@@ -4,7 +4,7 @@ Migrations expand first and contract in a later release; each waits for locks 2 
 """
 
 import asyncio
-import sys
+import importlib.util
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,7 @@ LOCK = text("SELECT pg_advisory_lock(hashtext('zhida migrate ' || :schema))")
 PARTITIONS = text("""
     SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = to_regclass(:parent) AND NOT i.inhdetachpending ORDER BY c.relname""")
-QUOTED = text("SELECT format('%I', :name) AS name, format('%L', :secret) AS secret, "
+QUOTED = text("SELECT format('%I', CAST(:name AS text)) AS name, format('%L', CAST(:secret AS text)) AS secret, "
               "EXISTS (SELECT FROM pg_roles WHERE rolname = :name) AS made")  # fmt: skip
 
 Key = Literal["uuid", "time"]
@@ -55,8 +55,13 @@ async def migrate(service: Service, settings: Settings) -> None:
             if runtime.username != make_url(owner_url).username:
                 await _make_role(connection, runtime.username, runtime.password or "")
             here = Path(__file__).parent / "migrations"
-            theirs = Path(sys.modules[f"services.{service.name}.main"].__file__ or "").parent / "migrations"
-            for folder, table in ((here, "kernel_version"), (theirs, "version")):
+            found = importlib.util.find_spec(f"services.{service.name}")
+            theirs = (
+                [(Path(place) / "migrations", "version") for place in found.submodule_search_locations or []]
+                if found
+                else []
+            )
+            for folder, table in ((here, "kernel_version"), *theirs):
                 if (folder / "versions").is_dir():
                     await _upgrade(engine, folder, table, service.name)
             await extend(connection, "inbox", "uuid")

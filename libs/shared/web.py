@@ -9,16 +9,16 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from fastapi import Depends, FastAPI, Request, Response
+import starlette.exceptions
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.shared import telemetry
+from libs.shared import db, telemetry
 from libs.shared.command import Answer, Command, Refused
 from libs.shared.events import json_bytes
 from libs.shared.keys import Caller
@@ -175,8 +175,8 @@ def application(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncCon
             status, "Bad request", "; ".join(f"{e['field']}: {e['reason']}" for e in errors[:10]), errors=errors
         )
 
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
+    @app.exception_handler(starlette.exceptions.HTTPException)
+    async def http(_: Request, error: starlette.exceptions.HTTPException) -> Response:
         response = problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail or ""))
         response.headers.update(error.headers or {})
         return response
@@ -204,7 +204,7 @@ class Edge:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > MAX_BODY:
-                raise Refused(413, "Content too large", f"a request may have {MAX_BODY} bytes")
+                raise HTTPException(413, f"a request may have {MAX_BODY} bytes")
             return message
 
         async def noted(message: Message) -> None:

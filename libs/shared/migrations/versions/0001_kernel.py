@@ -35,7 +35,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX dead_by_key ON dead (key, id)")
     op.execute("CREATE TABLE parked_key (key text PRIMARY KEY, count bigint NOT NULL)")
     op.execute(
-        "CREATE TABLE halt (only boolean PRIMARY KEY DEFAULT true CHECK (only), reason text NOT NULL,"
+        "CREATE TABLE halt (single boolean PRIMARY KEY DEFAULT true CHECK (single), reason text NOT NULL,"
         " at timestamptz NOT NULL DEFAULT clock_timestamp())"
     )
     # Idempotency keys of HTTP commands, with the answer to replay.
