@@ -74,7 +74,8 @@ def test_absent_jar_names_the_way_out(repository: tuple[Path, str], cache: Path)
 def test_cache_is_the_users_and_falls_back_to_the_place(tmp_path: Path) -> None:
     fallback = tmp_path / "place"
     assert jar.cache_folder({"XDG_CACHE_HOME": str(tmp_path / "x")}, fallback) == tmp_path / "x/zhida/kafka"
-    assert jar.cache_folder({"HOME": str(tmp_path / "h")}, fallback) == tmp_path / "h/.cache/zhida/kafka"
+    assert jar.cache_folder({"HOME": str(tmp_path)}, fallback) == tmp_path / ".cache/zhida/kafka"
+    assert jar.cache_folder({"HOME": str(tmp_path / "absent")}, fallback) == fallback
     (tmp_path / "file").touch()
     assert jar.cache_folder({"XDG_CACHE_HOME": str(tmp_path / "file")}, fallback) == fallback
     assert jar.cache_folder({}, fallback) == fallback
