@@ -8,15 +8,17 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .feature import BLOCKS, LEAD, WEIGHTS, Counts, Floats, Indices, Vocabulary, counts
+from .feature import LEAD, WEIGHTS, Counts, Floats, Indices, Vocabulary, counts
 
 FORMAT = 1
+REASONS = 8  # words that are given with a prediction
 MAX_BYTES = 256 * 1024 * 1024  # of a stored model, unpacked
 
 Scores = NDArray[np.float64]
@@ -50,21 +52,21 @@ class Model:
         spread = np.exp((scores - scores.max()) / self.temperature)
         return np.asarray(spread / spread.sum(), np.float64)
 
-    def predict(self, title: str, text: str) -> tuple[Scores, tuple[str, ...]]:
+    def predict(self, words: Sequence[str]) -> tuple[Scores, tuple[str, ...]]:
         """Probability per label, and up to eight words that spoke most for the best against the second best."""
-        scores, where, given = self.scores(counts(f"{title} {text}"))
+        scores, where, given = self.scores(counts(words))
         return self.probabilities(scores), self._reasons(scores, where, given)
 
     def _reasons(self, scores: Scores, where: Indices, given: Floats) -> tuple[str, ...]:
+        spoken = where < self.vocabulary.spoken
         best, *others = np.argsort(-scores)[:2]
-        support = given[:, best] - (given[:, others[0]] if others else 0)
-        by_name: dict[str, float] = {}
-        for index, value in zip(where.tolist(), support.tolist(), strict=True):
-            block, name = self.vocabulary.name(index)
-            if BLOCKS[block].endswith("words") and len(name) > 1:
-                by_name[name] = by_name.get(name, 0.0) + value
-        ranked = sorted(((value, name) for name, value in by_name.items() if value > 0), reverse=True)
-        return tuple(name for _, name in ranked[:8])
+        support = given[spoken, best] - (given[spoken, others[0]] if others else 0)
+        by_word: dict[str, float] = {}
+        for place in np.argsort(-support)[:20]:
+            word = self.vocabulary.word(int(where[spoken][place]))
+            if len(word) > 1 and support[place] > 0:
+                by_word[word] = by_word.get(word, 0.0) + float(support[place])
+        return tuple(sorted(by_word, key=by_word.__getitem__, reverse=True)[:REASONS])
 
 
 def dump(model: Model) -> bytes:
@@ -75,12 +77,15 @@ def dump(model: Model) -> bytes:
         "temperature": model.temperature,
         "lead": LEAD,
         "block_weights": WEIGHTS,
-        "names": model.vocabulary.names,
+        "words": model.vocabulary.words,
     }
+    whole, lead = model.vocabulary.pieces
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         about=np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8),
+        pieces=whole,
+        lead_pieces=lead,
         idf=model.vocabulary.idf,
         ratios=model.ratios.astype(np.float16),
         weights=model.weights.astype(np.float32),
@@ -99,20 +104,20 @@ def load(data: bytes, sha256: str | None = None) -> Model:
                 raise ModelError(f"larger than {MAX_BYTES} bytes unpacked")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             about: dict[str, Any] = json.loads(arrays["about"].tobytes())
+            pieces = [np.asarray(arrays[name], np.uint64) for name in ("pieces", "lead_pieces")]
             idf, ratios, weights, biases = (arrays[name] for name in ("idf", "ratios", "weights", "biases"))
         same = about["format"] == FORMAT and about["lead"] == LEAD and tuple(about["block_weights"]) == WEIGHTS
-        names, labels, temperature = about["names"], tuple(about["labels"]), float(about["temperature"])
+        words, labels, temperature = about["words"], tuple(about["labels"]), float(about["temperature"])
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ModelError(f"not a model: {error}") from None
     if not same:
         raise ModelError(f"made with other features than format {FORMAT}: train it again")
-    shape = (sum(map(len, names)), len(labels))
+    shape = (sum(map(len, words)) + sum(map(len, pieces)), len(labels))
     if ratios.shape != shape or weights.shape != shape or idf.shape != shape[:1] or biases.shape != shape[1:]:
         raise ModelError(f"arrays do not fit {shape[0]} features and {shape[1]} labels")
     if not (len(labels) and temperature > 0 and np.isfinite(weights).all() and np.isfinite(biases).all()):
         raise ModelError("has no labels, or numbers that are not finite")
-    ends = np.cumsum([len(block) for block in names])[:-1]
-    vocabulary = Vocabulary(names, np.split(idf.astype(np.float32), ends))
+    vocabulary = Vocabulary(words, pieces, idf.astype(np.float32))
     return Model(labels, vocabulary, ratios.astype(np.float32), weights.astype(np.float32), biases, temperature)

@@ -12,7 +12,7 @@ from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject
 
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
-from .rule import RiskRule, RiskWords, Rules, TypeWords
+from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
 MAX_BYTES = 4 * 1024 * 1024  # of a pack file
@@ -89,11 +89,17 @@ class _RiskRow(_Row):
     words: tuple[_RiskWordsRow, ...] = ()
 
 
+class _ReviewRow(_Row):
+    probability: float = Field(ge=0, le=1)
+    margin: float = Field(0.0, ge=0, le=1)
+
+
 class _RulesRow(_Row):
     business_types: tuple[_TypeRow, ...] = ()
     internal_words: tuple[str, ...] = ()
     urgent_words: tuple[str, ...] = ()
     risk: _RiskRow
+    review: _ReviewRow
 
 
 class _Pack(_Row):
@@ -214,4 +220,5 @@ def _rules(row: _RulesRow) -> Rules:
             channels=tuple(row.risk.channels.items()),
             words=tuple(RiskWords(each.points, _words(each.words)) for each in row.risk.words),
         ),
+        review=ReviewRule(row.review.probability, row.review.margin),
     )

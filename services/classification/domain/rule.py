@@ -36,6 +36,14 @@ class RiskRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewRule:
+    """A ticket waits for a person below either of these."""
+
+    probability: float  # of the best route
+    margin: float  # to the second best
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All rules of a pack; every word is normalised as the text is."""
 
@@ -43,6 +51,7 @@ class Rules:
     internal_words: tuple[str, ...]
     urgent_words: tuple[str, ...]
     risk: RiskRule
+    review: ReviewRule
 
 
 def business_type(rules: Rules, ticket: Ticket, text: str, usual: BusinessType) -> BusinessType:

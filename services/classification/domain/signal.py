@@ -1,13 +1,14 @@
 """The cold start: what a matrix itself says about a text, by its signal phrases and its own descriptions."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .matrix import Matrix, Situation
-from .text import normal, words
+from .text import Reading, words
 
 PHRASE = 5.0  # score of a phrase of weight 1
 IN_TITLE = 1.3  # times that, where it stands in the title
@@ -33,7 +34,7 @@ class Signals:
             (index, phrase) for index, situation in enumerate(matrix.situations) for phrase in situation.phrases
         ]
         self._size = len(matrix.situations)
-        documents = [_grams(_document(situation)) for situation in matrix.situations]
+        documents = [_grams(words(_document(situation))) for situation in matrix.situations]
         frequency = Counter(gram for document in documents for gram in document)
         self._index = {gram: place for place, gram in enumerate(frequency)}
         self._idf = np.array([np.log((1 + self._size) / (1 + count)) + 1 for count in frequency.values()])
@@ -44,11 +45,10 @@ class Signals:
                 self._rows[place, column] = (1 + np.log(count)) * self._idf[place]
         self._rows /= np.maximum(np.linalg.norm(self._rows, axis=0), 1e-9)
 
-    def listen(self, title: str, text: str) -> Heard:
+    def listen(self, reading: Reading) -> Heard:
         """Scores and phrases for one ticket."""
-        head = normal(title)
-        whole = f"{head}\n{normal(text)}"
-        scores = self._likeness(title, text) * LIKENESS
+        head, whole = reading.head, reading.whole
+        scores = self._likeness(reading.words) * LIKENESS
         found: dict[int, list[tuple[float, str]]] = {}
         for index, phrase in self._phrases:
             if phrase.occurs_in(whole):
@@ -59,8 +59,8 @@ class Signals:
             scores[index] += PHRASE * sum(weight * MORE**place for place, (weight, _) in enumerate(hits))
         return Heard(scores, {index: tuple(name for _, name in hits) for index, hits in found.items()})
 
-    def _likeness(self, title: str, text: str) -> Scores:
-        grams = _grams(f"{title} {text}")
+    def _likeness(self, cut: Sequence[str]) -> Scores:
+        grams = _grams(cut)
         where = [self._index[gram] for gram in grams if gram in self._index]
         if not where:
             return np.zeros(self._size)
@@ -74,8 +74,7 @@ def _document(situation: Situation) -> str:
     return f"{situation.name} {situation.name} {situation.path[2]} {situation.description} {phrases}"
 
 
-def _grams(text: str) -> Counter[str]:
-    cut = words(text)
+def _grams(cut: Sequence[str]) -> Counter[str]:
     joined = "".join(cut)
     grams = Counter(cut)
     grams.update(map("".join, zip(joined, joined[1:], strict=False)))

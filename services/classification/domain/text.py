@@ -11,10 +11,9 @@ from .stopword import STOP_WORDS
 
 MAX_CHARACTERS = 20_000  # of one ticket that are read; the rest says nothing new
 GAP = 10  # characters that "…" in a phrase may stand for
-_ALREADY_CUT = 0.12  # share of blanks from which a text counts as cut into words before it came to us
+_CUT_LENGTH = 3.5  # characters between two blanks, on average, up to which a text counts as already cut into words
 
-_wordless = re.compile(r"^[\W\d_]+$")
-_long_number = re.compile(r"\d{5,}")
+_unwanted = re.compile(r"^[\W\d_]+$|\d{5}")  # punctuation, numbers, and whatever has a long number in it
 _han = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -29,14 +28,33 @@ def words(text: str) -> list[str]:
     Function words, punctuation and numbers are left out, so no telephone or card number (masked or not) becomes a
     feature. A text that is already cut into words by blanks is taken as it is cut.
     """
-    text = normal(text)
-    blanks = sum(map(str.isspace, text))
-    cut = text.split() if blanks > _ALREADY_CUT * len(text) and _han.search(text) else rjieba.cut(text)
+    return _cut(normal(text))
+
+
+def _cut(text: str) -> list[str]:
+    between = text.split()
+    cut = sum(map(len, between)) <= _CUT_LENGTH * len(between) and _han.search(text)
     return [
         word
-        for word in cut
-        if word not in STOP_WORDS and not _wordless.match(word) and not _long_number.search(word)
+        for word in (between if cut else rjieba.cut(text))
+        if word not in STOP_WORDS and not _unwanted.search(word)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One ticket's text, read once for all who judge it."""
+
+    head: str  # normalised title
+    whole: str  # normalised title and text
+    words: tuple[str, ...]  # of both, as `words` gives them
+
+    @classmethod
+    def of(cls, title: str, text: str) -> "Reading":
+        """Read title and text; a title that the text repeats at its beginning counts once."""
+        head, body = normal(title.strip()), normal(text.strip())
+        whole = body if body.startswith(head) else f"{head}\n{body}"
+        return cls(head, whole, tuple(_cut(whole)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Learning a linear model from labelled tickets, judged on near-duplicate groups it has not seen."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .feature import Counts, Floats, Vocabulary, counts
 from .group import digest, groups
 from .linear import Model, Scores
 from .score import Report, report
+from .text import words
 
 FOLDS = 5
 LEAST_GROUPS = 5  # near-duplicate groups a label needs, so that each fold has one
@@ -65,7 +67,7 @@ def train(
             f"at least {LEAST_ROWS} rows and 2 such labels are needed"
         )
     progress("words", 0.05)
-    blocks = [counts(texts[row]) for row in rows]
+    blocks = [counts(words(texts[row])) for row in rows]
     names = tuple(sorted(enough))
     place = {name: index for index, name in enumerate(names)}
     truth = np.array([place[labels[row]] for row in rows])
@@ -96,7 +98,7 @@ def train(
 
 
 def _fit(blocks: Sequence[Counts], truth: NDArray[np.int64], names: tuple[str, ...], temperature: float) -> Model:
-    vocabulary = Vocabulary.of(blocks, most=MOST_WEIGHTS // len(names))
+    vocabulary = Vocabulary.of(blocks, MOST_WEIGHTS // len(names))
     matrix = _matrix(vocabulary, blocks)
     ratios = np.zeros((vocabulary.size, len(names)), np.float32)
     weights = np.zeros_like(ratios)
@@ -144,7 +146,5 @@ def _temperature(scores: Scores, truth: NDArray[np.int64]) -> float:
 
 
 def _fingerprint(digests: Sequence[int], labels: Sequence[str]) -> str:
-    import hashlib
-
     lines = sorted(f"{number}\t{label}" for number, label in zip(digests, labels, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""One matrix and one model together: the situation of a ticket, how sure that is, and what spoke for it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.shared.contracts.classification import Risk, Urgency
+from libs.shared.contracts.intake import BusinessType, ComplaintObject, Ticket
+
+from . import rule
+from .linear import Model
+from .matrix import Matrix, Situation
+from .signal import Heard, Signals
+from .text import Reading
+
+SOFTNESS = 1.3  # of the matrix's own scores; with it, on real messages, they are about as often right as they say
+CANDIDATES = 5
+
+Probabilities = NDArray[np.float64]
+
+
+class LabelError(ValueError):
+    """A model's labels do not fit the matrix; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a ticket after reading it."""
+
+    situation: Situation
+    probability: float  # that the route (lead, executing departments, SLA class) is right, 0-1
+    margin: float  # to the second best route
+    words: tuple[str, ...]  # what spoke for it, strongest first; never a number
+    candidates: tuple[tuple[str, float], ...]  # situation code and probability, best first
+    decided_by: Literal["model", "matrix"]
+    business_type: BusinessType
+    complaint_object: ComplaintObject
+    urgency: Urgency
+    risk: Risk
+    sure: bool  # else a person decides
+
+
+def label_situations(matrix: Matrix, labels: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """The situations each label covers, or LabelError where one is unknown to the matrix or two overlap."""
+    unknown = [label for label in labels if label not in matrix.labels]
+    if unknown:
+        raise LabelError(
+            f"not a situation, category, class or leading department of {matrix.version}: {', '.join(unknown[:10])}"
+        )
+    claimed: dict[int, str] = {}
+    for label in labels:
+        for index in matrix.labels[label]:
+            if index in claimed:
+                code = matrix.situations[index].code
+                raise LabelError(f"'{claimed[index]}' and '{label}' both cover situation {code}")
+            claimed[index] = label
+    return tuple(matrix.labels[label] for label in labels)
+
+
+class Classifier:
+    """Classifies tickets by a matrix, and by a model where there is one; safe to use from several threads."""
+
+    def __init__(self, matrix: Matrix, model: Model | None = None) -> None:
+        """Raises: LabelError where the model was trained for another matrix."""
+        self.matrix = matrix
+        self.model = model
+        self._signals = Signals(matrix)
+        self._covered = [np.array(each) for each in label_situations(matrix, model.labels)] if model else []
+        routes: dict[object, list[int]] = defaultdict(list)
+        for index, situation in enumerate(matrix.situations):
+            routes[situation.route].append(index)
+        self._routes = [np.array(indices) for indices in routes.values()]
+
+    def classify(self, ticket: Ticket) -> Verdict:
+        """The verdict on one ticket."""
+        reading = Reading.of(ticket.title, ticket.text)
+        heard = self._signals.listen(reading)
+        probabilities = _softmax(heard.scores / SOFTNESS)
+        words: tuple[str, ...] = ()
+        if self.model:
+            by_label, words = self.model.predict(reading.words)
+            probabilities = self._combine(probabilities, by_label)
+        sums = np.array([probabilities[indices].sum() for indices in self._routes])
+        order = np.argsort(-sums)
+        route = self._routes[order[0]]
+        best = int(route[probabilities[route].argmax()])
+        probability = float(sums[order[0]])
+        margin = probability - (float(sums[order[1]]) if len(order) > 1 else 0.0)
+        return self._verdict(ticket, reading.whole, heard, probabilities, best, words, min(probability, 1.0), margin)
+
+    def _combine(self, matrix_says: Probabilities, model_says: Probabilities) -> Probabilities:
+        """The model decides between its labels, the matrix within a label and about situations no label covers."""
+        combined = matrix_says.copy()
+        known = sum(float(matrix_says[indices].sum()) for indices in self._covered)
+        for indices, share in zip(self._covered, model_says, strict=True):
+            inside = matrix_says[indices]
+            combined[indices] = known * share * inside / inside.sum()
+        return combined
+
+    def _verdict(
+        self,
+        ticket: Ticket,
+        text: str,
+        heard: Heard,
+        probabilities: Probabilities,
+        best: int,
+        words: tuple[str, ...],
+        probability: float,
+        margin: float,
+    ) -> Verdict:
+        situation, rules = self.matrix.situations[best], self.matrix.rules
+        kind = rule.business_type(rules, ticket, text, situation.business_type)
+        phrases = heard.phrases.get(best, ())
+        ranked = np.argsort(-probabilities)[:CANDIDATES]
+        return Verdict(
+            situation=situation,
+            probability=round(probability, 4),
+            margin=round(margin, 4),
+            words=tuple(dict.fromkeys((*phrases, *words)))[:8] if words else phrases[:8],
+            candidates=tuple((self.matrix.situations[i].code, round(float(probabilities[i]), 4)) for i in ranked),
+            decided_by="model" if self.model else "matrix",
+            business_type=kind,
+            complaint_object=rule.complaint_object(rules, ticket, text, situation.complaint_object),
+            urgency=rule.urgency(rules, ticket, text, kind, situation.urgency),
+            risk=rule.risk(rules, ticket, text, kind),
+            sure=probability >= rules.review.probability and margin >= rules.review.margin,
+        )
+
+
+def _softmax(scores: Probabilities) -> Probabilities:
+    spread = np.exp(scores - scores.max())
+    return np.asarray(spread / spread.sum(), np.float64)
