@@ -13,7 +13,7 @@ from deploy.local import backend, kafka, postgres
 from deploy.local.place import Place
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
-POSTGRES_IMAGE = "postgres:17.7"
+POSTGRES_IMAGE = "postgres:17.11"
 PING_TIME = 3.0  # seconds
 
 
