@@ -90,6 +90,15 @@ class ReturnRuled(Event):
     reassigned_to: Department | None = None
 
 
+class WorkOrderCancelled(Event):
+    """The ticket was classified again and is not this department's any more; its clocks end."""
+
+    ticket_id: UUID
+    work_order_id: UUID
+    department: str
+    reason: Literal["classified_again"]
+
+
 class QuestionAsked(Event):
     """A question, straight from the agent to the department or from the department to the agent."""
 

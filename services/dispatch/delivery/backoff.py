@@ -9,7 +9,7 @@ SCHEDULE: Final = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 36
 JITTER: Final = 0.2  # at most this share of the pause is added, so that retries of one outage spread
 LONGEST_RETRY_AFTER: Final = timedelta(hours=1)
 GIVE_UP: Final = timedelta(hours=24)  # after that the inbox has it; an accept clock cuts it earlier
-LAST_CALL: Final = timedelta(seconds=5)  # an attempt that cannot start this long before giving up is not waited for
+LAST_CALL: Final = timedelta(seconds=5)  # the next attempt must begin this long before giving up, else it is now
 
 
 def pause(attempts: int, draw: float) -> timedelta:
@@ -17,13 +17,9 @@ def pause(attempts: int, draw: float) -> timedelta:
     return SCHEDULE[min(attempts, len(SCHEDULE)) - 1] * (1 + JITTER * draw)
 
 
-def next_try(
-    attempts: int, now: datetime, give_up_at: datetime, draw: float, retry_after: timedelta | None = None
-) -> datetime | None:
-    """When to try again; None: not in time any more. A server's Retry-After can only make it later."""
-    wait = max(pause(attempts, draw), retry_after or timedelta())
-    at = now + wait
-    return at if at + LAST_CALL < give_up_at else None
+def next_try(attempts: int, now: datetime, draw: float, retry_after: timedelta | None = None) -> datetime:
+    """When to try again after that many failed attempts; a server's Retry-After can only make it later."""
+    return now + max(pause(attempts, draw), retry_after or timedelta())
 
 
 def retry_after(value: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> timedelta | None:

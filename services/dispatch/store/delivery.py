@@ -59,7 +59,9 @@ RECORD = text("""
     WHERE d.delivery_id = n.delivery_id
         AND (d.state = 'pending' AND d.attempts = n.number - 1 OR n.ok AND d.state <> 'delivered')
     RETURNING d.delivery_id, d.department, d.ticket_id, d.work_order_id, d.type, d.state, d.attempts,
-        n.ok OR n.next_at + :last_call < d.give_up_at AS in_time""")
+        n.ok OR n.next_at + CAST(:last_call AS interval) < d.give_up_at AS in_time,
+        CASE WHEN d.give_up_at < d.created_at + CAST(:full AS interval) THEN 'accept_clock' ELSE 'exhausted' END
+            AS reason""")
 LOG = text("""
     INSERT INTO attempt (delivery_id, number, at, ms, status, error, answer)
     SELECT * FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS n(delivery_id uuid, number int, at timestamptz,
@@ -68,7 +70,7 @@ MARK_DELIVERED = text("""
     UPDATE work_order o SET delivered_at = :now FROM delivery d
     WHERE d.delivery_id = ANY(CAST(:ids AS uuid[])) AND o.work_order_id = d.work_order_id AND o.delivered_at IS NULL
         AND d.type IN ('work_order.assigned', 'work_order.reopened')
-    RETURNING o.ticket_id, o.work_order_id, o.department, d.delivery_id, d.attempts""")
+    RETURNING o.ticket_id, o.work_order_id, o.department, d.delivery_id, d.attempts, d.created_at""")
 # The next of each (department, ticket) whose turn it is.
 PROMOTE = text("""
     UPDATE delivery d SET state = 'pending', due_at = :now
@@ -114,8 +116,10 @@ CANCEL = text("""
     RETURNING ticket_id, department""")
 # Given up by time, or their endpoint is not active any more; whoever finds them locks their tickets next.
 OVERDUE = text("""
-    (SELECT delivery_id, ticket_id, department, 'exhausted' AS reason FROM delivery
-        WHERE state IN ('pending', 'waiting') AND give_up_at <= now() ORDER BY give_up_at LIMIT 500)
+    (SELECT delivery_id, ticket_id, department,
+            CASE WHEN give_up_at < created_at + CAST(:full AS interval) THEN 'accept_clock' ELSE 'exhausted' END
+                AS reason
+        FROM delivery WHERE state IN ('pending', 'waiting') AND give_up_at <= now() ORDER BY give_up_at LIMIT 500)
     UNION ALL
     (SELECT d.delivery_id, d.ticket_id, d.department, 'endpoint_disabled' FROM endpoint e
         CROSS JOIN LATERAL (SELECT * FROM delivery WHERE department = e.department AND state = 'pending' LIMIT 500) d
@@ -164,7 +168,7 @@ async def due(running: Running, rooms: dict[str, int], held: Iterable[UUID]) -> 
 async def record(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
     """Write attempts down. Gives the work orders now delivered for the first time, and what cannot be sent in time."""
     flat = json([_flat(attempt) for attempt in attempts])
-    changed = await tx.rows(RECORD, attempts=flat, now=tx.now, last_call=LAST_CALL)
+    changed = await tx.rows(RECORD, attempts=flat, now=tx.now, last_call=LAST_CALL, full=GIVE_UP)
     await tx.run(LOG, attempts=flat)
     settled = [row for row in changed if row.state == "delivered"]
     marked: Sequence[Row[Any]] = []
@@ -246,7 +250,7 @@ async def cancel(tx: Transaction, ticket_id: UUID, order_ids: Sequence[UUID]) ->
 
 async def overdue(running: Running) -> Sequence[Row[Any]]:
     """Some of the deliveries that must be given up: delivery_id, ticket_id, department, reason."""
-    return await running.read(OVERDUE)
+    return await running.read(OVERDUE, full=GIVE_UP)
 
 
 def _flat(attempt: Attempt) -> dict[str, Any]:

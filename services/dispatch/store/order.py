@@ -40,11 +40,11 @@ OPEN_OF_DEPARTMENT = text(f"""
     ORDER BY o.work_order_id LIMIT :limit""")
 MOVE_ORDERS = text("""
     UPDATE work_order o SET state = n.state, returned_from = n.returned_from, returns = n.returns,
-        accepted_at = n.accepted_at, contacted_at = n.contacted_at, answered_at = n.answered_at, answer = n.answer,
-        resolution = n.resolution
+        delivered_at = n.delivered_at, accepted_at = n.accepted_at, contacted_at = n.contacted_at,
+        answered_at = n.answered_at, answer = n.answer, resolution = n.resolution
     FROM jsonb_to_recordset(CAST(:orders AS jsonb)) AS n(work_order_id uuid, state text, returned_from text,
-        returns int, accepted_at timestamptz, contacted_at timestamptz, answered_at timestamptz, answer text,
-        resolution text)
+        returns int, delivered_at timestamptz, accepted_at timestamptz, contacted_at timestamptz,
+        answered_at timestamptz, answer text, resolution text)
     WHERE o.work_order_id = n.work_order_id""")
 
 

@@ -25,8 +25,7 @@ ADD_TICKETS = text(f"""
     SELECT ticket_id, 'open', :now, {BRIEF} FROM jsonb_to_recordset(CAST(:briefs AS jsonb))
         AS n(ticket_id uuid, {BRIEF_TYPES})""")
 REBRIEF = text(f"""
-    UPDATE ticket t SET ({BRIEF}) = (SELECT {BRIEF} FROM jsonb_to_record(CAST(:brief AS jsonb)) AS n({BRIEF_TYPES})),
-        transfers = transfers + :transfers
+    UPDATE ticket t SET ({BRIEF}) = (SELECT {BRIEF} FROM jsonb_to_record(CAST(:brief AS jsonb)) AS n({BRIEF_TYPES}))
     WHERE t.ticket_id = :ticket_id""")
 ADD_DEPARTMENTS = text("""
     INSERT INTO department (code, name)
@@ -69,15 +68,15 @@ HISTORY = text("""
     SELECT work_order_id, at, what, by, detail FROM history WHERE ticket_id = :ticket_id ORDER BY history_id""")
 
 
-async def add_tickets(tx: Transaction, briefs: Sequence[Brief]) -> None:
+async def add(tx: Transaction, briefs: Sequence[Brief]) -> None:
     """New tickets, open."""
     if briefs:
         await tx.run(ADD_TICKETS, now=tx.now, briefs=json([asdict(brief) for brief in briefs]))
 
 
-async def rebrief(tx: Transaction, brief: Brief, transfers: int) -> None:
-    """The ticket was classified again; `transfers` more work orders changed department."""
-    await tx.run(REBRIEF, ticket_id=brief.ticket_id, brief=json(asdict(brief)), transfers=transfers)
+async def rebrief(tx: Transaction, brief: Brief) -> None:
+    """The ticket was classified again."""
+    await tx.run(REBRIEF, ticket_id=brief.ticket_id, brief=json(asdict(brief)))
 
 
 async def know(tx: Transaction, departments: dict[str, str]) -> None:
@@ -104,7 +103,7 @@ async def of_agent(running: Running, agent_id: str, state: str | None, before: U
     return [ticket(row) for row in found]
 
 
-async def save_ticket(tx: Transaction, ticket: Ticket) -> None:
+async def save(tx: Transaction, ticket: Ticket) -> None:
     """Write back a ticket that moved; it is locked."""
     measures = ticket.measures
     await tx.run(

@@ -1,0 +1,338 @@
+"""Sends deliveries: takes endpoints by lease, loads what is due, sends at each endpoint's own pace, records in batches.
+
+What a crash leaves: rows that are still `pending`. They are sent again under the same webhook-id, because whether the
+department got them is unknown. Leases end by themselves after a minute; a process that starts again on the same
+machine takes those of its predecessor at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from libs.shared.contracts.dispatch import WorkOrderDelivered
+from libs.shared.service import Running
+from libs.shared.telemetry import RETRIES, log
+from services.dispatch import store
+from services.dispatch.delivery import metric, signing
+from services.dispatch.delivery.lane import Lane
+from services.dispatch.delivery.signing import Key, SealBroken
+from services.dispatch.domain.endpoint import Attempt, Delivery, StoredKey
+from services.dispatch.store.endpoint import Report
+
+LEASE = 60.0  # s
+RENEW = 10.0  # s
+LOOK = 2.0  # s between two looks at the endpoints
+BUSY, IDLE = 0.02, 0.2  # s between two looks for due deliveries
+GAP = 0.005  # s at least between two looks, however often woken
+GATHER = 0.01  # s in which results of attempts are gathered into one transaction
+BATCH = 500  # results in one transaction
+MOST_HELD = 5000  # deliveries in memory, whatever the number of endpoints
+SWEEP = 2.0  # s between two looks for what must be given up
+DRAIN = 10.0  # s that requests under way have left when the process stops
+
+
+@dataclass
+class Sender:
+    """The sender of one process."""
+
+    running: Running
+    keys: tuple[bytes, ...]  # delivery keys, the current one first
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    held: dict[str, set[UUID]] = field(default_factory=lambda: defaultdict(set))  # queued, under way, unrecorded
+    results: list[tuple[Attempt, Lane]] = field(default_factory=list)
+    requests: set[asyncio.Task[None]] = field(default_factory=set)
+    leaving: list[Lane] = field(default_factory=list)  # replaced, with requests still under way
+    renewed: float = 0.0  # monotonic
+
+    async def run(self) -> None:
+        """Send until the process stops, then finish what is under way."""
+        await self._inherit()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._loop("endpoints", self._own, LOOK))
+                group.create_task(self._loop("sweep", self._sweep, SWEEP))
+                group.create_task(self._loop("results", self._record, LOOK))
+                group.create_task(self._feed())
+        finally:
+            await self._close()
+
+    async def _loop(self, name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Do it whenever woken by that name, and at least that often; wait while the database is away."""
+        while not self.running.stopping.is_set():
+            if await self._tried(name, work):
+                await self.running.wait(name, seconds)
+
+    async def _tried(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await work()
+        except (SQLAlchemyError, OSError) as error:
+            RETRIES.labels(f"delivery_{name}").inc()
+            log.warning("retrying", part=f"delivery_{name}", error=type(error).__name__)
+            await self.running.pause(0.5)
+            return False
+        return True
+
+    # Whose endpoints
+
+    async def _inherit(self) -> None:
+        """Take over from processes of this machine that have ended."""
+        for owner in await store.endpoint.owners(self.running):
+            if owner != self.running.owner and ended(owner, self.running.owner):
+                await store.endpoint.release(self.running, owner)
+
+    async def _own(self) -> None:
+        """Take what is free, renew what is ours, and follow changes of endpoints and keys."""
+        seats = {seat.department: seat for seat in await store.endpoint.seats(self.running)}
+        ours = {name for name, seat in seats.items() if seat.owner == self.running.owner or seat.free}
+        if time.monotonic() - self.renewed >= RENEW or ours - self.lanes.keys():
+            before = time.monotonic()
+            ours = await store.endpoint.hold(self.running, sorted(ours), LEASE) if ours else set()
+            for name in ours & self.lanes.keys():
+                self.lanes[name].lease_until = before + LEASE
+            self.renewed = before
+        for name in self.lanes.keys() - ours:
+            self._leave(name)
+        changed = [
+            name for name in ours if name not in self.lanes or self.lanes[name].endpoint.version != seats[name].version
+        ]
+        if changed:
+            await self._open(changed)
+        await self._shut()
+        for state in ("closed", "open", "half_open"):
+            metric.LANES.labels(state).set(sum(lane.breaker.state == state for lane in self.lanes.values()))
+
+    async def _open(self, names: list[str]) -> None:
+        stored = await store.endpoint.keys(self.running, names)
+        for endpoint in await store.endpoint.some(self.running, names):
+            before = self.lanes.get(endpoint.department)
+            lease_until = before.lease_until if before else self.renewed + LEASE
+            self._leave(endpoint.department)
+            try:
+                keys = [(self.unseal(key), key.expires_at) for key in stored.get(endpoint.department, [])]
+                lane = Lane.open(endpoint, keys)
+            except (SealBroken, ValueError) as error:
+                # Its deliveries wait, and their accept clocks send them to the inbox.
+                log.error("endpoint_unusable", department=endpoint.department, error=str(error))
+                continue
+            lane.lease_until = lease_until
+            self.lanes[endpoint.department] = lane
+        self.running.wake("sender")
+
+    def unseal(self, stored: StoredKey) -> Key:
+        """The key behind a row, opened with whichever delivery key sealed it. Raises SealBroken."""
+        for delivery_key in self.keys:
+            with contextlib.suppress(SealBroken):
+                return signing.unseal(stored.sealed, delivery_key, place(stored.department, stored.key_id))
+        raise SealBroken(f"no delivery key opens key {stored.key_id}")
+
+    def _leave(self, name: str) -> None:
+        lane = self.lanes.pop(name, None)
+        if lane:
+            lane.closing = True
+            self._forget(lane.forget())
+            self.leaving.append(lane)
+
+    async def _shut(self) -> None:
+        for lane in [lane for lane in self.leaving if not lane.under_way]:
+            self.leaving.remove(lane)
+            await lane.close()
+
+    # What is due
+
+    async def _feed(self) -> None:
+        wait = BUSY
+        while not self.running.stopping.is_set():
+            loaded = 0
+
+            async def load() -> None:
+                nonlocal loaded
+                loaded = await self._load()
+
+            began = time.monotonic()
+            await self._tried("feed", load)
+            wait = BUSY if loaded else min(wait * 2, IDLE)
+            await self.running.wait("sender", wait)
+            await asyncio.sleep(max(began + GAP - time.monotonic(), 0))
+
+    async def _load(self) -> int:
+        """Fill the queues; gives how many deliveries were loaded."""
+        for lane in self.lanes.values():
+            self._pump(lane)
+        rooms = {name: lane.wants for name, lane in self.lanes.items() if lane.wants}
+        count = sum(len(ids) for ids in self.held.values())
+        metric.HELD.set(count)
+        if not rooms or count >= MOST_HELD:
+            return 0
+        found = await store.delivery.due(self.running, rooms, [id_ for name in rooms for id_ in self.held[name]])
+        for delivery in found:
+            name = delivery.department
+            if name in self.lanes and delivery.delivery_id not in self.held[name]:
+                self.held[name].add(delivery.delivery_id)
+                self.lanes[name].queue.append(delivery)
+        numbers = Counter(delivery.department for delivery in found)
+        for name in rooms.keys() & self.lanes.keys():
+            self.lanes[name].more = numbers[name] >= rooms[name]
+            self._pump(self.lanes[name])
+        return len(found)
+
+    def _pump(self, lane: Lane) -> None:
+        """Start what may start now."""
+        while lane.may_start():
+            task = asyncio.create_task(self._send(lane, lane.begin()))
+            self.requests.add(task)
+            task.add_done_callback(self.requests.discard)
+        if lane.queue and not lane.breaker.room(datetime.now(UTC), 0, 1):
+            self._forget(lane.forget())  # not to be tried for a while: what happens to the rows meanwhile counts
+
+    def _forget(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self.held[delivery.department].discard(delivery.delivery_id)
+
+    async def _send(self, lane: Lane, delivery: Delivery) -> None:
+        attempt, outcome = await lane.attempt(delivery)
+        metric.ATTEMPTS.labels(lane.endpoint.department, outcome).inc()
+        metric.ATTEMPT_SECONDS.observe(attempt.ms / 1000)
+        self.results.append((attempt, lane))
+        self.running.wake("results")
+        if not self.running.stopping.is_set():
+            self._pump(lane)
+            if lane.more and lane.wants:
+                self.running.wake("sender")
+
+    # What became of it
+
+    async def _record(self) -> None:
+        while self.results:
+            if not self.running.stopping.is_set():
+                await asyncio.sleep(GATHER)
+            batch = self.results[:BATCH]
+            await self._write(batch)
+            del self.results[: len(batch)]
+            self._forget(attempt.delivery for attempt, _ in batch)
+
+    async def _write(self, batch: list[tuple[Attempt, Lane]]) -> None:
+        """One transaction for many results."""
+        attempts = [attempt for attempt, _ in batch]
+        tickets = {str(a.delivery.ticket_id): a.delivery.traceparent for a in attempts if a.delivery.ticket_id}
+        async with self.running.transaction(tickets) as tx:
+            tx.causes.update(tickets)
+            marked, late = await store.delivery.record(tx, attempts)
+            for row in marked:
+                tx.publish(
+                    WorkOrderDelivered(
+                        ticket_id=row.ticket_id,
+                        work_order_id=row.work_order_id,
+                        department=row.department,
+                        delivery_id=row.delivery_id,
+                        attempts=row.attempts,
+                    )
+                )
+            given_up: dict[str, list[tuple[UUID, str]]] = defaultdict(list)
+            for row in late:
+                if row.ticket_id:
+                    given_up[row.reason].append((row.ticket_id, row.department))
+            for reason, pairs in given_up.items():
+                await store.delivery.divert(tx, pairs, reason)
+            await store.delivery.settle_tests(tx, [row.delivery_id for row in late if not row.ticket_id], "exhausted")
+            await store.endpoint.report(tx, reports(batch))
+        for row in marked:
+            metric.ASSIGNED_SECONDS.observe((tx.now - row.created_at).total_seconds())
+        if any(attempt.gone for attempt in attempts):
+            self.running.wake("endpoints")
+            self.running.wake("sweep")
+
+    # What must be given up
+
+    async def _sweep(self) -> None:
+        """Deliveries whose time is over, or whose endpoint is not active any more, go to the inbox."""
+        if not await self.running.hold("delivery_sweep", LEASE):
+            return
+        while rows := await store.delivery.overdue(self.running):
+            given_up: dict[str, list[tuple[UUID, str]]] = defaultdict(list)
+            tests: dict[str, list[UUID]] = defaultdict(list)
+            for row in rows:
+                if row.ticket_id:
+                    given_up[row.reason].append((row.ticket_id, row.department))
+                else:
+                    tests[row.reason].append(row.delivery_id)
+            async with self.running.transaction({str(row.ticket_id) for row in rows if row.ticket_id}) as tx:
+                for reason, pairs in given_up.items():
+                    await store.delivery.divert(tx, pairs, reason)
+                for reason, ids in tests.items():
+                    await store.delivery.settle_tests(tx, ids, reason)
+            if self.running.stopping.is_set():
+                return
+
+    async def _close(self) -> None:
+        """Let requests end, record what they brought, and give the endpoints to whoever is next."""
+        for name in list(self.lanes):
+            self._leave(name)
+        if self.requests:
+            await asyncio.wait(self.requests, timeout=DRAIN)
+        for task in list(self.requests):
+            task.cancel()
+        if self.results:
+            await self._tried("results", self._record)
+        for lane in self.leaving:
+            await lane.close()
+        self.leaving.clear()
+        self.held.clear()
+        self.results.clear()
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await store.endpoint.release(self.running, self.running.owner)
+            await self.running.release("delivery_sweep")
+
+
+def reports(batch: Iterable[tuple[Attempt, Lane]]) -> list[Report]:
+    """What a batch says about each endpoint, in the order of their departments."""
+    by_lane: dict[int, tuple[Lane, list[Attempt]]] = {}
+    for attempt, lane in batch:
+        by_lane.setdefault(id(lane), (lane, []))[1].append(attempt)
+    found = []
+    for lane, attempts in by_lane.values():
+        good = [attempt for attempt in attempts if attempt.ok]
+        bad = [attempt for attempt in attempts if not attempt.ok]
+        found.append(
+            Report(
+                department=lane.endpoint.department,
+                version=lane.endpoint.version,
+                good=len(good),
+                bad=len(bad),
+                success_at=good[-1].at if good else None,
+                failure_at=bad[-1].at if bad else None,
+                error=bad[-1].error if bad else None,
+                breaker=lane.breaker,
+                gone=any(attempt.gone for attempt in attempts),
+            )
+        )
+    return sorted(found, key=lambda report: (report.department, report.version))
+
+
+def place(department: str, key_id: UUID) -> str:
+    """What a sealed key is bound to, so that a row cannot stand in for another."""
+    return f"{department}/{key_id}"
+
+
+def ended(owner: str, own: str) -> bool:
+    """Whether a process named `host:pid:random` ran on this machine and has ended, as far as this can be known."""
+    host, pid, _ = owner.rsplit(":", 2)
+    own_host, own_pid, _ = own.rsplit(":", 2)
+    if host != own_host or not pid.isdigit():
+        return False
+    if pid == own_pid:
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

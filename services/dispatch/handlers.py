@@ -1,0 +1,175 @@
+"""Events in: work orders to the executing departments, amendments straight after them, retries cut by the clocks."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from libs.shared.contracts import dispatch as says
+from libs.shared.contracts.classification import Department, MatrixPublished, TicketClassified
+from libs.shared.contracts.intake import TicketAmended
+from libs.shared.contracts.sla_timer import Clock, ClockBreached, ClockWarned
+from libs.shared.db import Transaction
+from libs.shared.service import Running
+from services.dispatch import store
+from services.dispatch.delivery.sender import Sender
+from services.dispatch.domain import payload
+from services.dispatch.domain import ticket as tickets
+from services.dispatch.domain.endpoint import Webhook
+from services.dispatch.domain.order import WorkOrder
+from services.dispatch.domain.ticket import Brief, Entry, Ticket
+from services.dispatch.moves import agent, ground
+from services.dispatch.settings import DispatchSettings
+
+FALL_BACK = 80  # percent of the accept clock: the inbox must be left time to act. Before: one more attempt at once
+
+
+@dataclass
+class Resources:
+    """What a process of dispatch keeps in memory."""
+
+    delivery_keys: tuple[bytes, ...]  # the current one first; none: no webhooks
+    known: set[tuple[str, str]] = field(default_factory=set)  # departments (code, name) that are in the table
+
+
+@asynccontextmanager
+async def opened(running: Running) -> AsyncIterator[Resources]:
+    """Read the delivery keys."""
+    assert isinstance(running.settings, DispatchSettings)
+    yield Resources(running.settings.delivery_keys())
+
+
+async def send_deliveries(running: Running) -> None:
+    """The sender, for as long as the process runs."""
+    if not running.resources.delivery_keys:
+        running.unready["delivery"] = "ZHIDA_DELIVERY_KEY or ZHIDA_DELIVERY_KEY_FILE is not set: nothing is sent"
+        await running.stopping.wait()
+        return
+    await Sender(running, running.resources.delivery_keys).run()
+
+
+async def assign(events: list[TicketClassified], tx: Transaction) -> None:
+    """Give each executing department its work order, all at once."""
+    ids = [event.ticket_id for event in events]
+    known = await store.ticket.tickets(tx, ids)
+    await _know(tx, [each for event in events for each in (*event.executing_departments, event.lead_department)])
+    new = {event.ticket_id: tickets.brief(event) for event in events if event.ticket_id not in known}
+    orders = [
+        _order(tx, event.ticket_id, department)
+        for event in events
+        if event.ticket_id in new
+        for department in tickets.executing(event)
+    ]
+    await store.ticket.add(tx, list(new.values()))
+    await _send_out(tx, new, orders)
+    again = [event for event in events if event.ticket_id in known]
+    if again:
+        shares = await store.order.of_tickets(tx, [event.ticket_id for event in again])
+        for event in again:
+            await _reassign(event, tx, known[event.ticket_id], shares.get(event.ticket_id, []))
+
+
+async def _send_out(tx: Transaction, briefs: dict[UUID, Brief], orders: Sequence[WorkOrder]) -> None:
+    """Keep new work orders, tell their departments and everybody."""
+    if not orders:
+        return
+    amendments = await store.ticket.amendments(tx, briefs)
+    await store.order.add(tx, orders)
+    webhooks = []
+    for order in orders:
+        brief = briefs[order.ticket_id]
+        data = payload.assigned(brief, order, amendments.get(order.ticket_id, []))
+        webhooks.append(Webhook(order.department, "work_order.assigned", data, order.ticket_id, order.work_order_id))
+        tx.publish(ground.assigned(brief, order))
+    await store.delivery.add(tx, webhooks)
+
+
+async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> None:
+    """The ticket was classified again: departments that have a share keep it, others are told to stop or to begin.
+
+    A ticket that has its answer is left alone.
+    """
+    detail = {"situation": event.situation.code, "matrix_version": event.matrix_version, "late": ticket.state != "open"}
+    await store.ticket.note(tx, [Entry(event.ticket_id, None, "classified_again", event.decided_by, detail)])
+    if ticket.state != "open":
+        return
+    wanted, dropped = tickets.moved(tickets.executing(event), shares)
+    brief = tickets.brief(event)
+    cancelled = [ground.step(order, "cancel") for order in dropped]
+    new = [_order(tx, event.ticket_id, department) for department in wanted]
+    await store.ticket.rebrief(tx, brief)
+    await store.order.save(tx, cancelled)
+    await store.court.void(tx, [order.work_order_id for order in cancelled], event.decided_by)
+    await agent.stop(tx, event.ticket_id, cancelled, "classified_again")
+    for order in cancelled:
+        tx.publish(
+            says.WorkOrderCancelled(
+                ticket_id=order.ticket_id,
+                work_order_id=order.work_order_id,
+                department=order.department,
+                reason="classified_again",
+            )
+        )
+    await _send_out(tx, {event.ticket_id: brief}, new)
+    ticket = replace(ticket, brief=brief, transfers=ticket.transfers + min(len(cancelled), len(new)))
+    gone = {order.work_order_id: order for order in cancelled}
+    shares = [gone.get(order.work_order_id, order) for order in shares]
+    await store.ticket.save(tx, await ground.conclude(tx, ticket, [*shares, *new]))
+
+
+async def amend(events: list[TicketAmended], tx: Transaction) -> None:
+    """What the customer added goes straight to every department that has a share in the ticket."""
+    await store.ticket.add_amendments(tx, events)
+    ids = [event.ticket_id for event in events]
+    known = await store.ticket.tickets(tx, ids)
+    shares = await store.order.of_tickets(tx, ids)
+    webhooks = []
+    for event in events:
+        ticket = known.get(event.ticket_id)
+        if ticket is None or ticket.state == "closed":
+            continue
+        for order in shares.get(event.ticket_id, []):
+            if not order.gone:
+                data = payload.about(
+                    order, amendment_id=event.amendment_id, text=event.text, at=event.occurred_at.isoformat()
+                )
+                webhooks.append(Webhook(order.department, "ticket.amended", data, event.ticket_id, order.work_order_id))
+    await store.delivery.add(tx, webhooks)
+
+
+async def hurry(events: list[ClockWarned], tx: Transaction) -> None:
+    """Time to accept is running out: try the webhook once more at once, or leave it to the inbox."""
+    early = [event for event in events if event.percent < FALL_BACK]
+    late = [event for event in events if event.percent >= FALL_BACK]
+    await store.delivery.hurry(tx, [(e.ticket_id, id_, e.clock.due_at) for e in early for id_ in _accepting(e.clock)])
+    await _leave(tx, [(event.ticket_id, id_) for event in late for id_ in _accepting(event.clock)])
+
+
+async def fall_back(events: list[ClockBreached], tx: Transaction) -> None:
+    """The time to accept is over: what no webhook brought is left to the inbox, and the supervisor hears of it."""
+    await _leave(tx, [(event.ticket_id, id_) for event in events for id_ in _accepting(event.clock)])
+
+
+async def _leave(tx: Transaction, orders: Sequence[tuple[UUID, UUID]]) -> None:
+    await store.delivery.divert(tx, await store.delivery.undelivered(tx, orders), "accept_clock")
+
+
+def _accepting(clock: Clock) -> list[UUID]:
+    """The work order whose acceptance the clock watches."""
+    return [clock.work_order_id] if clock.kind == "accept" and clock.work_order_id else []
+
+
+async def know(event: MatrixPublished, tx: Transaction) -> None:
+    """Remember the departments, so that a return can name any of them."""
+    await _know(tx, event.departments)
+
+
+async def _know(tx: Transaction, departments: Sequence[Department]) -> None:
+    known: set[tuple[str, str]] = tx.running.resources.known
+    new = {each.code: each.name for each in departments if (each.code, each.name) not in known}
+    await store.ticket.know(tx, new)
+    tx.after_commit(lambda: known.update(new.items()))
+
+
+def _order(tx: Transaction, ticket_id: UUID, department: Department) -> WorkOrder:
+    return WorkOrder(tx.new_id(), ticket_id, department.code, department.name, "assigned", created_at=tx.now)

@@ -1,0 +1,1 @@
+"""What departments, agents and judges may do: one function per command, run with the ticket locked."""

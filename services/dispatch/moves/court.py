@@ -1,0 +1,137 @@
+"""Rulings on returns: by the lead department, the second time by the supervisor, whose ruling is final."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from libs.shared.command import Answer, Refused
+from libs.shared.contracts import dispatch as says
+from libs.shared.contracts.classification import Department
+from libs.shared.db import Transaction
+from services.dispatch import store
+from services.dispatch.domain import court, payload
+from services.dispatch.domain import order as orders
+from services.dispatch.domain.court import Decision, ReturnCase
+from services.dispatch.domain.endpoint import Webhook
+from services.dispatch.domain.order import Illegal, WorkOrder
+from services.dispatch.domain.ticket import Ticket
+from services.dispatch.moves import ground
+from services.dispatch.moves.ground import entry, refusing, standing, step, the_order
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A ruling. `department`: where an upheld return goes; None: where the returning department suggested."""
+
+    work_order_id: UUID
+    decision: Decision
+    department: str | None
+    note: str | None
+    by: str
+    scopes: frozenset[str]
+
+
+@refusing
+async def rule(args: Rule, tx: Transaction) -> Answer:
+    """Uphold a return (another department gets the work order) or reject it (back, and binding)."""
+    ticket, order = await the_order(tx, args.work_order_id)
+    case = await store.court.pending(tx, args.work_order_id)
+    if case is None:
+        raise Illegal(order.state, args.decision, orders.allowed(order), "no return of this work order awaits a ruling")
+    if not court.may_rule(case, args.by, args.scopes):
+        raise Refused(403, "Forbidden", f"the {case.judge_kind} rules on this return", judge=case.judge)
+    ruled = replace(ticket, rulings=ticket.rulings + 1)
+    if args.decision == "reject":
+        return await _reject(tx, args, ruled, order, case)
+    return await _uphold(tx, args, ruled, order, case)
+
+
+async def _reject(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, case: ReturnCase) -> Answer:
+    back = step(order, "reject", returned_from=None)
+    await store.order.save(tx, [back])
+    await store.ticket.save(tx, ticket)
+    await _write(tx, args, order, case, None)
+    return Answer(200, standing(back, decision="reject"))
+
+
+async def _uphold(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, case: ReturnCase) -> Answer:
+    target = await _target(tx, args, order, case)
+    _, shares = await ground.the_ticket(tx, order.ticket_id)
+    gone = step(order, "uphold")
+    shares = ground.put(gone, shares)
+    ticket = replace(ticket, transfers=ticket.transfers + 1)
+    await store.order.save(tx, [gone])
+    await store.delivery.cancel(tx, order.ticket_id, [order.work_order_id])
+    await _write(tx, args, order, case, target)
+    new: WorkOrder | None = None
+    if target.code not in {share.department for share in shares if not share.gone}:
+        new = WorkOrder(
+            work_order_id=tx.new_id(),
+            ticket_id=order.ticket_id,
+            department=target.code,
+            department_name=target.name,
+            state="assigned",
+            created_at=tx.now,
+            returns=order.returns,  # the second return of a share goes to the supervisor, whoever makes it
+            reassigned_from=order.work_order_id,
+        )
+        await _assign(tx, ticket, new)
+        shares = [*shares, new]
+    # Where the target works on the ticket already there is nothing to assign, and perhaps all have answered now.
+    await store.ticket.save(tx, await ground.conclude(tx, ticket, shares))
+    return Answer(200, standing(gone, decision="uphold", reassigned_to=_reference(target, new)))
+
+
+async def _target(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase) -> Department:
+    code = args.department or case.suggested_department
+    if code is None:
+        raise ground.bad("department", "required: the return is upheld and suggests no department")
+    if code == order.department:
+        raise ground.bad("department", "is the department that returned the work order")
+    name = await store.ticket.department_name(tx, code)
+    if name is None:
+        raise ground.bad("department", "there is no such department")
+    return Department(code=code, name=name)
+
+
+async def _assign(tx: Transaction, ticket: Ticket, order: WorkOrder) -> None:
+    await store.order.add(tx, [order])
+    amendments: Sequence[dict[str, str]] = (await store.ticket.amendments(tx, [order.ticket_id])).get(
+        order.ticket_id, []
+    )
+    data = payload.assigned(ticket.brief, order, amendments)
+    webhook = Webhook(order.department, "work_order.assigned", data, order.ticket_id, order.work_order_id)
+    await store.delivery.add(tx, [webhook])
+    tx.publish(ground.assigned(ticket.brief, order))
+
+
+async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase, target: Department | None) -> None:
+    """The ruling, in the court's book, the history, to the department and to everybody."""
+    code = target.code if target else None
+    await store.court.rule(tx, case.return_id, args.decision, by=args.by, note=args.note, reassigned_to=code)
+    await store.ticket.note(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
+    data = payload.about(
+        order,
+        return_id=case.return_id,
+        decision=args.decision,
+        by=args.by,
+        note=args.note,
+        reassigned_to=code,
+        final=case.judge_kind == "supervisor",
+    )
+    webhook = Webhook(order.department, "return.ruled", data, order.ticket_id, order.work_order_id)
+    await store.delivery.add(tx, [webhook])
+    tx.publish(
+        says.ReturnRuled(
+            ticket_id=order.ticket_id,
+            work_order_id=order.work_order_id,
+            department=order.department,
+            decision=args.decision,
+            by=args.by,
+            reassigned_to=target,
+        )
+    )
+
+
+def _reference(target: Department, new: WorkOrder | None) -> dict[str, str | None]:
+    return {"department": target.code, "work_order_id": str(new.work_order_id) if new else None}
