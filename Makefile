@@ -44,8 +44,11 @@ lint: setup
 e2e: setup
 	$(PY) -m pytest tests/e2e
 
-up down status reset: setup
+up down reset: setup
 	@$(PY) -m deploy.local $@
+
+status: setup
+	@$(PY) -m deploy.local status || [ $$? -eq 3 ]
 
 logs: setup
 	@$(PY) -m deploy.local logs $(SERVICE)

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import backend, environment, stack
+from deploy.local import access, backend, environment, stack
 from deploy.local.place import STATE, Place
 from deploy.local.supervise import STORES, ProgramError, Programs
 
@@ -27,6 +27,7 @@ def up() -> None:
     fresh_start = not place.holder("supervisor")
     try:
         running = stack.kept(place, {}, say=_say)
+        file = access.grant(running)
     except (backend.BackendError, stack.StackError) as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -35,6 +36,7 @@ def up() -> None:
             Programs(place).shutdown()
         sys.exit(130)
     _show(running)
+    Console(soft_wrap=True).print(f"for your shell:     . {_shown(file)}   then e.g. curl $INTAKE_URL/readyz")
     _say("it keeps running: `make status`, `make logs SERVICE=intake`, `make down`; the data stay until `make reset`")
 
 

@@ -4,11 +4,11 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from deploy.local import kafka, postgres
+from deploy.local import kafka, postgres, together
 from deploy.local.place import Place
 from deploy.local.supervise import ProgramError, Programs
 
@@ -138,13 +138,10 @@ def prepare_stores(place: Place, say: Say, *, sync: bool) -> None:
     """Choose ports, fetch jars, format and initdb, both stores side by side. They must not be running."""
     say("Kafka and Postgres: preparing")
     place.choose_ports(kafka.CLIENT_PORT, kafka.CONTROLLER_PORT, postgres.PORT)
-    with ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(kafka.prepare, place, say), pool.submit(postgres.prepare, place, sync=sync)]
-        try:
-            for one in both:
-                one.result()
-        except (kafka.KafkaError, postgres.PostgresError, OSError) as error:
-            raise BackendError(str(error)) from error
+    try:
+        list(together.run([partial(kafka.prepare, place, say), partial(postgres.prepare, place, sync=sync)], 2))
+    except (kafka.KafkaError, postgres.PostgresError, OSError) as error:
+        raise BackendError(str(error)) from error
 
 
 def start_stores(place: Place, running: Programs, *stores: Store) -> None:
@@ -153,8 +150,8 @@ def start_stores(place: Place, running: Programs, *stores: Store) -> None:
     try:
         for store in wanted:
             running.start(store)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda store: _wait(place, running, store), wanted))
+        for store in wanted:
+            _wait(place, running, store)
     except ProgramError as error:
         raise BackendError(str(error)) from error
 

@@ -7,14 +7,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from deploy.local import together
 
 LOCK = Path(__file__).with_name("kafka.lock")
 BROKER = "org.apache.kafka:kafka_2.13:4.3.1"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"  # alone: without it the broker logs nothing
+WIDTH = 8  # jars fetched at a time
 TIMEOUT = 30  # seconds without a byte from the repository
 
 
@@ -71,16 +74,15 @@ def ensure(folder: Path, mirror: str | None, say: Callable[[str], None]) -> list
     checked, so a broken run leaves nothing half-made and two clones may fetch at once. Raises JarError.
     """
     jars = locked(LOCK.read_text())
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda jar: sound(folder / jar.filename, jar.sha256), jars))
-        missing = [jar for jar, there in zip(jars, found, strict=True) if not there]
-        if missing:
-            say(f"Kafka: fetching {len(missing)} of {len(jars)} jars (46 MB in all, once) into {folder}")
-            with tempfile.TemporaryDirectory(prefix="fetching-", dir=folder) as staging:
-                fetched = pool.map(lambda jar: _fetch(jar, Path(staging), folder, mirror), missing)
-                for number, jar in enumerate(fetched, 1):
-                    if number % 10 == 0 or number == len(missing):
-                        say(f"Kafka: {number} of {len(missing)} jars fetched (last {jar.filename})")
+    found = together.run([partial(sound, folder / jar.filename, jar.sha256) for jar in jars], WIDTH)
+    missing = [jar for jar, there in zip(jars, list(found), strict=True) if not there]
+    if missing:
+        say(f"Kafka: fetching {len(missing)} of {len(jars)} jars (46 MB in all, once) into {folder}")
+        with tempfile.TemporaryDirectory(prefix="fetching-", dir=folder) as staging:
+            fetching = [partial(_fetch, jar, Path(staging), folder, mirror) for jar in missing]
+            for number, jar in enumerate(together.run(fetching, WIDTH), 1):
+                if number % 10 == 0 or number == len(missing):
+                    say(f"Kafka: {number} of {len(missing)} jars fetched (last {jar.filename})")
     return [folder / jar.filename for jar in jars]
 
 

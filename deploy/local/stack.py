@@ -7,10 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-from deploy.local import backend, environment
+from deploy.local import backend, environment, together
 from deploy.local.backend import Backend, BackendError, Local, Say
 from deploy.local.place import PROJECT, Place
 from deploy.local.supervise import ProgramError, Programs
@@ -54,11 +54,9 @@ class Stack:
         idle = [name for name in environment.programs() if not self.place.holder(name)]
         self.place.choose_ports(*idle)
         self.say(f"Topics, and the tables of {', '.join(names)}")
-        with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
-            jobs = [pool.submit(self.command, "topics", "apply")]
-            jobs += [pool.submit(self.command, name, "migrate", owner=True) for name in names]
-            for job in jobs:
-                job.result()
+        jobs = [partial(self.command, "topics", "apply")]
+        jobs += [partial(self.command, name, "migrate", owner=True) for name in names]
+        list(together.run(jobs, max(2, os.cpu_count() or 2)))
 
     def command(self, *words: str, owner: bool = False, replica: int = 1) -> str:
         """Run `zhida WORDS` in its service's environment; what it printed. Raises StackError.
@@ -76,13 +74,18 @@ class Stack:
             raise StackError(f"`zhida {' '.join(words)}` failed ({done.returncode}):\n{output}")
         return done.stdout
 
+    def create_key(self, service: str, principal: str, *scopes: str) -> str:
+        """A new API key of the service, for this principal with these scopes. Raises StackError."""
+        options = [word for scope in scopes for word in ("--scope", scope)]
+        return self.command(service, "keys", "create", "--principal", principal, *options).split()[-1]
+
     def start(self, *services: str, replica: int = 1) -> None:
         """Start services (all, unless named) and wait until each is ready. replica: which process of the service."""
         names = [environment.replica_name(service, replica) for service in services or environment.services()]
         for name in names:
             self.programs.start(name)
-        with ThreadPoolExecutor(len(names)) as pool:
-            list(pool.map(self._wait_ready, names))
+        for name in names:
+            self._wait_ready(name)
 
     def stop(self, *services: str, replica: int = 1) -> None:
         """SIGTERM: services end in good order. All running processes, unless services are named."""
