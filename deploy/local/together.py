@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 def run(calls: Iterable[Callable[[], Result]], width: int) -> Iterator[Result]:
-    """The results in the order of the calls, at most `width` of which run at a time. Raises what the first one raised."""
+    """The results in the order of the calls, of which at most `width` run at a time. Raises what a call raised."""
     pool = ThreadPoolExecutor(width)
     try:
         for future in [pool.submit(call) for call in calls]:

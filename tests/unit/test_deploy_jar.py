@@ -1,7 +1,9 @@
 """Kafka's jars are exactly those of the lock file, however the download goes."""
 
+import gc
 import hashlib
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +32,9 @@ def repository(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield folder / "org/example/thing/1.0/thing-1.0.jar", f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # jgo leaves the connection of a refusal open
+        gc.collect()
 
 
 @pytest.fixture
