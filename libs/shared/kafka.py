@@ -43,8 +43,10 @@ ACCEPT = text("""
 
 # Ids above the floor, and those below it that were skipped: they may belong to a transaction that was still running.
 PENDING = text("""
-    SELECT id, event_id, topic, key, type, version, occurred_at, traceparent, body FROM outbox
-    WHERE id > :floor OR id = ANY(CAST(:gaps AS bigint[])) ORDER BY id LIMIT 4000""")
+    SELECT id, event_id, topic, key, type, version, occurred_at, traceparent, body FROM (
+        (SELECT * FROM outbox WHERE id = ANY(CAST(:gaps AS bigint[])))
+        UNION ALL (SELECT * FROM outbox WHERE id > :floor ORDER BY id LIMIT 4000)) AS pending
+    ORDER BY id LIMIT 4000""")
 FORGET = text("DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[]))")
 LAST_DRAWN = text("SELECT coalesce(pg_sequence_last_value('outbox_id_seq'), 0) AS id")
 HORIZON = text("""

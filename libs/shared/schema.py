@@ -5,7 +5,9 @@ Migrations expand first and contract in a later release; each waits for locks 2 
 
 import asyncio
 import importlib.util
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -102,14 +104,22 @@ async def _upgrade(engine: Any, folder: Path, table: str, schema: str) -> None:
             with environment.begin_transaction():
                 environment.run_migrations()
 
-    for attempt in range(LOCK_TRIES):
+    async def attempt() -> None:
+        async with engine.connect() as connection:
+            await connection.run_sync(apply)
+            await connection.commit()
+
+    await _patiently(attempt)
+
+
+async def _patiently(work: Callable[[], Awaitable[Any]]) -> None:
+    """Do it, again where a lock could not be had within 2 s."""
+    for left in reversed(range(LOCK_TRIES)):
         try:
-            async with engine.connect() as connection:
-                await connection.run_sync(apply)
-                await connection.commit()
+            await work()
             return
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", "") != "55P03" or attempt == LOCK_TRIES - 1:
+            if getattr(error.orig, "sqlstate", "") != "55P03" or not left:
                 raise
             await asyncio.sleep(1)
 
@@ -145,7 +155,10 @@ async def extend(connection: AsyncConnection, parent: str, key: Key, column: str
 
 
 async def drop_before(connection: AsyncConnection, parent: str, day: date, *, only_empty: bool = False) -> int:
-    """Drop the daily partitions of days before that one; gives how many. Readers are not stopped."""
+    """Drop the daily partitions of days before that one; gives how many.
+
+    Beside a default partition Postgres detaches none concurrently, so the parent is locked, for an instant each.
+    """
     count = 0
     for row in (await connection.execute(PARTITIONS, {"parent": parent})).all():
         stamp = row.name.removeprefix(f"{parent}_")
@@ -153,7 +166,7 @@ async def drop_before(connection: AsyncConnection, parent: str, day: date, *, on
             continue
         if only_empty and (await connection.execute(text(f"SELECT EXISTS (SELECT FROM {row.name})"))).scalar():
             continue
-        await connection.execute(text(f"ALTER TABLE {parent} DETACH PARTITION {row.name} CONCURRENTLY"))
+        await _patiently(partial(connection.execute, text(f"ALTER TABLE {parent} DETACH PARTITION {row.name}")))
         await connection.execute(text(f"DROP TABLE {row.name}"))
         count += 1
     return count
