@@ -8,7 +8,7 @@ DepartmentError
 └── Refused            Zhida said no; `status`, `detail` and `problem` say why
     ├── KeyRefused     401, 403: the API key is unknown, expired, or not this department's
     ├── Unknown        404: no such work order, or not this department's
-    └── MoveRefused    409: not possible in this state; `problem` names the state and the allowed moves
+    └── MoveRefused    409: not possible in this state; `state` and `allowed` say what is
 """
 
 import asyncio
@@ -60,6 +60,16 @@ class Unknown(Refused):
 
 class MoveRefused(Refused):
     """409."""
+
+    @property
+    def state(self) -> str:
+        """The state that stands in the way."""
+        return str(self.problem.get("state", ""))
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The moves that are possible instead."""
+        return tuple(str(move) for move in self.problem.get("allowed") or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ class Department:
             self._session = None
 
     async def work_orders(self, state: str | None = None, *, after: str | None = None, limit: int = 100) -> Page:
-        """One page of this department's work orders, oldest first; all states when none is given."""
+        """One page of this department's work orders, oldest first. `state`: a state, "open" or "all"."""
         query = {"limit": str(limit)} | ({"state": state} if state else {}) | ({"after": after} if after else {})
         found = await self._send("GET", "/v1/work-orders", query=query)
         return Page(tuple(_open_order(item) for item in found.get("items", ())), found.get("next") or None)
@@ -225,8 +235,9 @@ class Department:
                     raw = await response.read()
                 if response.status < 300:
                     return _parsed(raw)
-                if response.status < 500 and response.status != 429:
-                    raise _refusal(response.status, _parsed(raw))
+                answer = _parsed(raw)
+                if not _passing(response.status, answer):
+                    raise _refusal(response.status, answer)
                 trouble = f"answered {response.status}"
                 wait = _retry_after(response.headers.get("Retry-After"))
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -256,6 +267,11 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
     except ValueError:
         found = {"detail": raw[:200].decode("utf-8", "replace")}
     return found if isinstance(found, dict) else {"items": found}
+
+
+def _passing(status: int, problem: Mapping[str, Any]) -> bool:
+    """Whether the same request may succeed a little later. A 409 without a state: our earlier copy still runs."""
+    return status >= 500 or status == 429 or (status == 409 and "state" not in problem)
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> Refused:

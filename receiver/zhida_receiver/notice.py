@@ -14,11 +14,14 @@ from zhida_receiver.signature import Delivery
 
 NoticeType = Literal[
     "work_order.assigned",
-    "work_order.reopened",
-    "ticket.amended",
+    "work_order.reopened",  # the customer was not satisfied (发回重办)
+    "work_order.cancelled",  # stop: closed, or no longer this department's
+    "ticket.amended",  # the customer has added something
     "question.asked",  # the agent asks the department
     "question.answered",  # the agent answers the department's question
     "return.opened",  # to the lead department, for its ruling
+    "return.ruled",  # to the department that returned the work order
+    "test",
 ]
 KNOWN_TYPES: frozenset[str] = frozenset(get_args(NoticeType))
 
@@ -56,7 +59,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """One department's share of a ticket, as told by work_order.assigned."""
+    """One department's share of a ticket, as told by work_order.assigned and work_order.reopened."""
 
     work_order_id: str
     ticket_id: str
@@ -70,7 +73,10 @@ class WorkOrder:
     place: str
     star: int | None  # 1-5
     urgency: str
-    due: Mapping[str, datetime]  # clock name → deadline; empty when none is running
+    sensitive: bool  # the customer is on the ledger of sensitive customers (特殊群体)
+    opened_at: datetime | None  # when the customer made the request
+    amendments: tuple[str, ...]  # what the customer has added since
+    due: Mapping[str, datetime]  # clock name → deadline; empty when none is told
     join_policy: str
     agent_id: str
     channel: str
@@ -82,6 +88,8 @@ class WorkOrder:
         due = data.get("due")
         path = data.get("category_path")
         star = data.get("star")
+        opened_at = data.get("opened_at")
+        amendments = data.get("amendments")
         return cls(
             work_order_id=_identifier(data, "work_order_id"),
             ticket_id=_identifier(data, "ticket_id"),
@@ -95,8 +103,15 @@ class WorkOrder:
             place=_place(data.get("place")),
             star=star if isinstance(star, int) else None,
             urgency=_text(data, "urgency"),
+            sensitive=data.get("sensitive") is True,
+            opened_at=_moment(opened_at, "data.opened_at") if opened_at is not None else None,
+            amendments=tuple(
+                _text(one, "text")
+                for one in (amendments if isinstance(amendments, list) else ())
+                if isinstance(one, Mapping)
+            ),
             due={
-                str(clock): _moment(deadline, f"due.{clock}")
+                str(clock): _moment(deadline, f"data.due.{clock}")
                 for clock, deadline in (due.items() if isinstance(due, Mapping) else ())
                 if deadline is not None
             },

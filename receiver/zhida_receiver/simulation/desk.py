@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from zhida_receiver.app import Attempt
-from zhida_receiver.department import Department, DepartmentError, MoveRefused, Refused
+from zhida_receiver.department import Department, DepartmentError, MoveRefused, OpenOrder, Refused
 from zhida_receiver.notice import Notice, NoticeUnreadable, WorkOrder
 from zhida_receiver.receipt import Reply
 from zhida_receiver.simulation.course import Course, course, fault
@@ -17,7 +17,7 @@ from zhida_receiver.simulation.speech import speech
 
 Command = Callable[..., Awaitable[Mapping[str, Any]]]
 
-_TO_DO = ("assigned", "accepted", "contacted")  # states of a work order that wait for the department
+_TO_DO = ("assigned", "accepted", "reopened")  # states of a work order that wait for the department
 
 
 class Desk:
@@ -83,16 +83,15 @@ class Desk:
     async def look(self) -> None:
         """Pick up open work orders that no webhook has brought since the last look, as people at a screen would."""
         waiting: set[str] = set()
-        for state in _TO_DO:
-            async for found in self._zhida.every_work_order(state):
-                name = found.order.work_order_id
-                if name in self._done or name in self._underway:
-                    continue
-                if name in self._waiting:
-                    self.counts["from_list"] += 1
-                    self._start(name, self._work(found.order, found.state, f"list-{found.state}-{name}"))
-                else:
-                    waiting.add(name)
+        async for found in self._zhida.every_work_order("open"):
+            name = found.order.work_order_id
+            if found.state not in _TO_DO or name in self._done or name in self._underway:
+                continue
+            if name in self._waiting:
+                self.counts["from_list"] += 1
+                self._start(name, self._carry_on(found, f"list-{found.state}-{name}"))
+            else:
+                waiting.add(name)
         self._waiting = waiting
 
     async def finish(self, seconds: float) -> int:
@@ -116,15 +115,19 @@ class Desk:
                 except NoticeUnreadable:
                     self.counts["unreadable"] += 1
                     return
-                reopened = notice.type == "work_order.reopened"
-                self._start(name, self._work(order, "assigned", key, reopened=reopened))
+                self._start(name, self._work(order, key, may_return=notice.type == "work_order.assigned"))
+            case "return.ruled" if data.get("decision") == "reject":
+                self._start(name, self._resume(name, key))
+            case "work_order.cancelled" if name in self._underway:
+                self.counts["cancelled"] += 1
+                self._underway[name].cancel()
             case "question.answered":
                 self._replies.setdefault(name, asyncio.Event()).set()
             case "question.asked":
                 self._start("", self._reply(notice, key))
             case "return.opened":
                 self._start("", self._rule(notice, key))
-            case _:  # an amendment is read by whoever works on the order; unknown types are passed over
+            case _:  # amendments and rulings are read by people; unknown types are passed over
                 pass
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -136,15 +139,34 @@ class Desk:
             self._loose.add(task)
             task.add_done_callback(self._loose.discard)
 
-    async def _work(self, order: WorkOrder, state: str, key: str, *, reopened: bool = False) -> None:
-        """From `state` to the answer, as the drawn course goes. `key` begins the keys of its commands."""
+    async def _carry_on(self, found: OpenOrder, key: str) -> None:
+        """Work on an order of the list from where it stands."""
+        accepted = found.state == "accepted"
+        may_return = found.state == "assigned" and not found.data.get("returns")
+        contacted = accepted and bool(found.data.get("contacted_at"))
+        await self._work(found.order, key, accepted=accepted, contacted=contacted, may_return=may_return)
+
+    async def _resume(self, name: str, key: str) -> None:
+        """The return was rejected: the order is ours for good."""
+        try:
+            found = await self._zhida.work_order(name)
+        except DepartmentError:
+            self.counts["failed"] += 1
+            return
+        if found.state in _TO_DO:
+            await self._carry_on(found, key)
+
+    async def _work(
+        self, order: WorkOrder, key: str, *, accepted: bool = False, contacted: bool = False, may_return: bool = False
+    ) -> None:
+        """On to the answer, as the drawn course goes. `key` begins the keys of its commands."""
         name = order.work_order_id
         way = self._course({"title": order.title, "text": order.text}, key)
         self._done.add(name)
         try:
-            if state == "assigned" and not await self._take_on(order, way, key, may_return=not reopened):
+            if not accepted and not await self._take_on(order, way, key, may_return=may_return):
                 return
-            if state in ("assigned", "accepted"):
+            if not contacted:
                 await asyncio.sleep(way.contact_after)
                 note = way.choice.choice(speech().contacts)
                 await self._call("contacted", order, self._zhida.contacted, name, note=note, key=f"{key}-contacted")
@@ -216,9 +238,10 @@ class Desk:
         data = notice.data
         way = self._course(data, notice.id)
         await asyncio.sleep(way.rule_after)
-        decision = "uphold" if way.upholds else "reject"
-        suggested = data.get("suggested_department")
-        target = str(suggested) if suggested and decision == "uphold" else None
+        others = [code for code in self.role.behaviour.suggests if code != data.get("department")]
+        target = data.get("suggested_department") or (way.choice.choice(others) if others else None)
+        decision = "uphold" if way.upholds and target else "reject"
+        target = str(target) if decision == "uphold" else None
         note = speech().ruling(decision, way.choice)
         name = str(data.get("work_order_id", ""))
         await self._tried("rule", data, self._zhida.rule, name, decision, department=target, note=note, key=key)

@@ -35,12 +35,12 @@ class Behaviour:
     reply_after: Delay = Delay(0.5)  # to an agent's question
     rule_after: Delay = Delay(0.5)  # on a return, as lead department
     returns: float = 0.0  # sent back as not ours, once per work order
-    suggests: tuple[str, ...] = ()  # departments to suggest with a return; none: no suggestion
+    suggests: tuple[str, ...] = ()  # departments to suggest with a return, or to rule for; none: no suggestion
     never_accepts: float = 0.0  # lie untouched
     asks: float = 0.0  # ask the agent something before answering
     patience: float = 10.0  # seconds to wait for the agent's reply, then answer without it
     adds_evidence: float = 0.0
-    upholds: float = 1.0  # of the returns this department rules on
+    upholds: float = 1.0  # of the returns this department rules on and knows another department for
     fails: float = 0.0  # of attempts: answered 500
     hangs: float = 0.0  # of attempts: kept waiting, then 504
     hang_seconds: float = 30.0

@@ -40,7 +40,8 @@ class Summary:
             f" ({count['duplicates']} duplicate, {count['refused']} refused), {count['from_list']} from the list,"
             f" {count['accept']} accepted, {count['answer']} answered, {count['return']} returned,"
             f" {count['rule']} ruled on, {count['ask_agent']} questions asked, {count['answer_question']} answered,"
-            f" {count['left_lying']} left lying, {count['overtaken']} overtaken, {count['failed']} calls failed,"
+            f" {count['left_lying']} left lying, {count['cancelled'] + count['overtaken']} overtaken,"
+            f" {count['failed']} calls failed,"
             f" {count['dropped']} dropped in hand"
         )
 

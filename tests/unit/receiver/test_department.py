@@ -81,7 +81,7 @@ async def test_each_command_sends_what_the_contract_says() -> None:
     ]
 
 
-@pytest.mark.parametrize("trouble", [500, 503, 429, dropped])
+@pytest.mark.parametrize("trouble", [500, 503, 429, 409, dropped])
 async def test_command_is_repeated_under_the_same_key(trouble: Respond | int) -> None:
     zhida = Zhida(trouble, trouble)
     async with department(zhida) as caller:
@@ -130,6 +130,8 @@ async def test_refusal_is_typed_and_not_repeated(status: int, error: type[Refuse
         with pytest.raises(error, match="accepted already") as caught:
             await caller.accept("w1")
     assert caught.value.problem["allowed"] == ["answer"]
+    if isinstance(caught.value, MoveRefused):
+        assert (caught.value.state, caught.value.allowed) == ("accepted", ("answer",))
     assert len(zhida.seen) == 1
 
 
