@@ -161,21 +161,23 @@ def _in_group(group: str) -> Iterable[int]:
     return _keeping(places, 0, 4 if len(group) >= 9 else 2)
 
 
-def _over_groups(groups: list[tuple[int, str]], joined: str, about_phone: bool) -> Iterator[int]:
+def _over_groups(groups: list[tuple[int, str]], joined: str, about_phone: bool) -> set[int]:
     """Places (in `joined`) to hide in numbers that are broken into groups."""
     borders = {0, *accumulate(len(group) for _, group in groups)}
     size = len(joined)
+    hidden: set[int] = set()
     if size <= 19 and (_IDENTITY.fullmatch(joined) or (size >= 16 and is_card(joined))):
-        yield from _keeping(range(size), 3 if size == 18 else 0, 4)
+        hidden.update(_keeping(range(size), 3 if size == 18 else 0, 4))
     for mobile in _MOBILE.finditer(joined):
-        yield from range(mobile.start() + 3, mobile.start() + 7)
+        hidden.update(range(mobile.start() + 3, mobile.start() + 7))
     for landline in _LANDLINE.finditer(joined):
         for length in (8, 7):
             if landline.start() in borders and landline.end() + length in borders:
-                yield from _keeping(range(landline.end(), landline.end() + length), 0, 2)
+                hidden.update(_keeping(range(landline.end(), landline.end() + length), 0, 2))
                 break
-    if about_phone and size <= 15 and not _SERVICE_NUMBER.fullmatch(joined):
-        yield from _keeping(range(size), 0, 4 if size >= 9 else 2)
+    if not hidden and about_phone and size <= 15 and not _SERVICE_NUMBER.fullmatch(joined):
+        hidden.update(_keeping(range(size), 0, 4 if size >= 9 else 2))
+    return hidden
 
 
 def _harmless(group: str, before: str, after: str, about_phone: bool) -> bool:

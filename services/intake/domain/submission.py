@@ -185,7 +185,7 @@ def _explained(error: ValidationError, within: str) -> Iterator[FieldError]:
 def _named(within: str, *path: str | int) -> str:
     """A field's dotted name; one a caller invented is shortened, and masked like any text."""
     name = ".".join(_shown(str(step)) for step in path)
-    return f"{within}.{name}" if within else name
+    return ".".join(part for part in (within, name) if part) or "body"
 
 
 def _shown(name: str) -> str:

@@ -62,6 +62,7 @@ LATE = text("""
 TICKET = text("SELECT * FROM ticket JOIN ticket_stage USING (ticket_id) WHERE ticket_id = :ticket_id")
 AMENDMENTS = text("""
     SELECT amendment_id, text, by, at FROM amendment WHERE ticket_id = :ticket_id ORDER BY amendment_id LIMIT 200""")
+ALIVE = text("SELECT 1")  # a word to the server, which ends transactions that are silent for long
 LAST_ID = UUID(int=(1 << 128) - 1)
 _LISTED = """SELECT t.ticket_id, t.channel, t.external_ref, t.agent_id, t.title, t.business_type, t.opened_at,
     t.received_at, s.stage, s.since FROM ticket t JOIN ticket_stage s USING (ticket_id)"""
