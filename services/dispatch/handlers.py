@@ -12,13 +12,13 @@ from libs.shared.contracts.sla_timer import Clock, ClockBreached, ClockWarned
 from libs.shared.db import Transaction
 from libs.shared.service import Running
 from services.dispatch import store
+from services.dispatch.command import agent, ground
 from services.dispatch.delivery.sender import Sender
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.ticket import Brief, Entry, Ticket
-from services.dispatch.moves import agent, ground
 from services.dispatch.settings import DispatchSettings
 
 FALL_BACK = 80  # percent of the accept clock: the inbox must be left time to act. Before: one more attempt at once

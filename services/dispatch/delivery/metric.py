@@ -6,9 +6,8 @@ from libs.shared.telemetry import SECONDS
 
 ATTEMPTS = Counter("zhida_delivery_attempts_total", "Webhook attempts", ["department", "outcome"])
 ATTEMPT_SECONDS = Histogram("zhida_delivery_attempt_seconds", "Time of one webhook attempt", buckets=SECONDS)
-ASSIGNED_SECONDS = Histogram(
+AGE_SECONDS = Histogram(
     "zhida_delivery_age_seconds", "From the fact to the department's 2xx", buckets=(*SECONDS, 60.0, 600.0, 3600.0)
 )
 HELD = Gauge("zhida_delivery_held", "Deliveries in this process: queued, under way or not yet recorded")
 LANES = Gauge("zhida_delivery_endpoints", "Endpoints this process sends to, by their breaker", ["breaker"])
-DIVERTED = Counter("zhida_delivery_given_up_total", "Deliveries left to a department's inbox", ["reason"])

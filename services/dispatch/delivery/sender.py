@@ -17,15 +17,14 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.shared.contracts.dispatch import WorkOrderDelivered
 from libs.shared.service import Running
 from libs.shared.telemetry import RETRIES, log
 from services.dispatch import store
-from services.dispatch.delivery import metric, signing
+from services.dispatch.delivery import metric, record, signing
 from services.dispatch.delivery.lane import Lane
+from services.dispatch.delivery.record import Result
 from services.dispatch.delivery.signing import Key, SealBroken
-from services.dispatch.domain.endpoint import Attempt, Delivery, StoredKey
-from services.dispatch.store.endpoint import Report
+from services.dispatch.domain.endpoint import Delivery, StoredKey
 
 LEASE = 60.0  # s
 RENEW = 10.0  # s
@@ -47,7 +46,7 @@ class Sender:
     keys: tuple[bytes, ...]  # delivery keys, the current one first
     lanes: dict[str, Lane] = field(default_factory=dict)
     held: dict[str, set[UUID]] = field(default_factory=lambda: defaultdict(set))  # queued, under way, unrecorded
-    results: list[tuple[Attempt, Lane]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)  # not yet recorded
     requests: set[asyncio.Task[None]] = field(default_factory=set)
     leaving: list[Lane] = field(default_factory=list)  # replaced, with requests still under way
     renewed: float = 0.0  # monotonic
@@ -200,7 +199,7 @@ class Sender:
         attempt, outcome = await lane.attempt(delivery)
         metric.ATTEMPTS.labels(lane.endpoint.department, outcome).inc()
         metric.ATTEMPT_SECONDS.observe(attempt.ms / 1000)
-        self.results.append((attempt, lane))
+        self.results.append(Result(attempt, lane.endpoint.version, lane.breaker))
         self.running.wake("results")
         if not self.running.stopping.is_set():
             self._pump(lane)
@@ -214,62 +213,16 @@ class Sender:
             if not self.running.stopping.is_set():
                 await asyncio.sleep(GATHER)
             batch = self.results[:BATCH]
-            await self._write(batch)
+            await record.results(self.running, batch)
             del self.results[: len(batch)]
-            self._forget(attempt.delivery for attempt, _ in batch)
-
-    async def _write(self, batch: list[tuple[Attempt, Lane]]) -> None:
-        """One transaction for many results."""
-        attempts = [attempt for attempt, _ in batch]
-        tickets = {str(a.delivery.ticket_id): a.delivery.traceparent for a in attempts if a.delivery.ticket_id}
-        async with self.running.transaction(tickets) as tx:
-            tx.causes.update(tickets)
-            marked, late = await store.delivery.record(tx, attempts)
-            for row in marked:
-                tx.publish(
-                    WorkOrderDelivered(
-                        ticket_id=row.ticket_id,
-                        work_order_id=row.work_order_id,
-                        department=row.department,
-                        delivery_id=row.delivery_id,
-                        attempts=row.attempts,
-                    )
-                )
-            given_up: dict[str, list[tuple[UUID, str]]] = defaultdict(list)
-            for row in late:
-                if row.ticket_id:
-                    given_up[row.reason].append((row.ticket_id, row.department))
-            for reason, pairs in given_up.items():
-                await store.delivery.divert(tx, pairs, reason)
-            await store.delivery.settle_tests(tx, [row.delivery_id for row in late if not row.ticket_id], "exhausted")
-            await store.endpoint.report(tx, reports(batch))
-        for row in marked:
-            metric.ASSIGNED_SECONDS.observe((tx.now - row.created_at).total_seconds())
-        if any(attempt.gone for attempt in attempts):
-            self.running.wake("endpoints")
-            self.running.wake("sweep")
+            self._forget(result.attempt.delivery for result in batch)
 
     # What must be given up
 
     async def _sweep(self) -> None:
-        """Deliveries whose time is over, or whose endpoint is not active any more, go to the inbox."""
-        if not await self.running.hold("delivery_sweep", LEASE):
-            return
-        while rows := await store.delivery.overdue(self.running):
-            given_up: dict[str, list[tuple[UUID, str]]] = defaultdict(list)
-            tests: dict[str, list[UUID]] = defaultdict(list)
-            for row in rows:
-                if row.ticket_id:
-                    given_up[row.reason].append((row.ticket_id, row.department))
-                else:
-                    tests[row.reason].append(row.delivery_id)
-            async with self.running.transaction({str(row.ticket_id) for row in rows if row.ticket_id}) as tx:
-                for reason, pairs in given_up.items():
-                    await store.delivery.divert(tx, pairs, reason)
-                for reason, ids in tests.items():
-                    await store.delivery.settle_tests(tx, ids, reason)
-            if self.running.stopping.is_set():
-                return
+        if await self.running.hold("delivery_sweep", LEASE):
+            while await record.overdue(self.running) and not self.running.stopping.is_set():
+                pass
 
     async def _close(self) -> None:
         """Let requests end, record what they brought, and give the endpoints to whoever is next."""
@@ -289,31 +242,6 @@ class Sender:
         with contextlib.suppress(SQLAlchemyError, OSError):
             await store.endpoint.release(self.running, self.running.owner)
             await self.running.release("delivery_sweep")
-
-
-def reports(batch: Iterable[tuple[Attempt, Lane]]) -> list[Report]:
-    """What a batch says about each endpoint, in the order of their departments."""
-    by_lane: dict[int, tuple[Lane, list[Attempt]]] = {}
-    for attempt, lane in batch:
-        by_lane.setdefault(id(lane), (lane, []))[1].append(attempt)
-    found = []
-    for lane, attempts in by_lane.values():
-        good = [attempt for attempt in attempts if attempt.ok]
-        bad = [attempt for attempt in attempts if not attempt.ok]
-        found.append(
-            Report(
-                department=lane.endpoint.department,
-                version=lane.endpoint.version,
-                good=len(good),
-                bad=len(bad),
-                success_at=good[-1].at if good else None,
-                failure_at=bad[-1].at if bad else None,
-                error=bad[-1].error if bad else None,
-                breaker=lane.breaker,
-                gone=any(attempt.gone for attempt in attempts),
-            )
-        )
-    return sorted(found, key=lambda report: (report.department, report.version))
 
 
 def place(department: str, key_id: UUID) -> str:

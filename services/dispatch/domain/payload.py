@@ -65,10 +65,10 @@ def about(order: WorkOrder, **fields: Any) -> dict[str, Any]:
     }
 
 
-def shown(brief: Brief, order: WorkOrder) -> dict[str, Any]:
+def shown(brief: Brief, order: WorkOrder, amendments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A work order in the API."""
     return {
-        **assigned(brief, order),
+        **assigned(brief, order, amendments),
         "department_name": order.department_name,
         "state": order.state,
         "allowed": [move for move in allowed(order) if move in DEPARTMENT_MOVES],
@@ -90,6 +90,8 @@ def states(name: str) -> tuple[State, ...] | None:
             return None
         case "open":
             return OPEN
+        case "contacted":
+            return ("accepted",)
         case "assigned" | "accepted" | "reopened" | "returned" | "answered" | "reassigned" | "cancelled" | "closed":
             return (name,)
     raise ValueError(name)

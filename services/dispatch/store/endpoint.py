@@ -11,7 +11,7 @@ from sqlalchemy import Row, text
 from libs.shared.db import Transaction
 from libs.shared.service import Running
 from services.dispatch.delivery.breaker import Breaker
-from services.dispatch.domain.endpoint import Endpoint, StoredKey
+from services.dispatch.domain.endpoint import Endpoint, State, StoredKey
 from services.dispatch.store.ticket import json, rows
 
 PUT = text("""
@@ -102,16 +102,25 @@ class Seat:
     free: bool
 
 
-async def put(tx: Transaction, endpoint: Endpoint) -> None:
+async def put(
+    tx: Transaction,
+    department: str,
+    *,
+    url: str,
+    networks: Sequence[str],
+    concurrency: int,
+    timeout_seconds: int,
+    state: State,
+) -> None:
     """Make or change an endpoint; its breaker starts afresh."""
     await tx.run(
         PUT,
-        department=endpoint.department,
-        url=endpoint.url,
-        networks=list(endpoint.networks),
-        concurrency=endpoint.concurrency,
-        timeout_seconds=endpoint.timeout_seconds,
-        state=endpoint.state,
+        department=department,
+        url=url,
+        networks=list(networks),
+        concurrency=concurrency,
+        timeout_seconds=timeout_seconds,
+        state=state,
         now=tx.now,
     )
 

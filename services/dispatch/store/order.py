@@ -29,13 +29,13 @@ ORDERS = text(f"""
 ONE_ORDER = text(f"SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id) WHERE work_order_id = :id")
 OF_DEPARTMENT = text(f"""
     SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id)
-    WHERE o.department = :department AND o.work_order_id > :after
+    WHERE o.department = :department AND o.work_order_id > :after AND (NOT :contacted OR o.contacted_at IS NOT NULL)
         AND (CAST(:states AS text[]) IS NULL OR o.state = ANY(CAST(:states AS text[])))
     ORDER BY o.work_order_id LIMIT :limit""")
 # The same for the states in which something is to be done: this one can use the small index.
 OPEN_OF_DEPARTMENT = text(f"""
     SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id)
-    WHERE o.department = :department AND o.work_order_id > :after
+    WHERE o.department = :department AND o.work_order_id > :after AND (NOT :contacted OR o.contacted_at IS NOT NULL)
         AND o.state IN ('assigned', 'accepted', 'reopened', 'returned') AND o.state = ANY(CAST(:states AS text[]))
     ORDER BY o.work_order_id LIMIT :limit""")
 MOVE_ORDERS = text("""
@@ -78,12 +78,17 @@ async def find(source: Transaction | Running, work_order_id: UUID) -> tuple[Tick
 
 
 async def of_department(
-    running: Running, department: str, states: Sequence[str] | None, *, after: UUID, limit: int
+    running: Running, department: str, states: Sequence[str] | None, *, contacted: bool, after: UUID, limit: int
 ) -> list[tuple[Ticket, WorkOrder]]:
-    """A department's work orders after that id, in these states (None: all), oldest first."""
+    """A department's work orders after that id, in these states (None: all), oldest first.
+
+    `contacted`: only those whose customer was spoken to.
+    """
     wanted = None if states is None else list(states)
     statement = OPEN_OF_DEPARTMENT if wanted and set(wanted) <= set(OPEN) else OF_DEPARTMENT
-    found = await running.read(statement, department=department, states=wanted, after=after, limit=limit)
+    found = await running.read(
+        statement, department=department, states=wanted, contacted=contacted, after=after, limit=limit
+    )
     return [(ticket(row), _order(row)) for row in found]
 
 

@@ -31,6 +31,7 @@ ADD_DEPARTMENTS = text("""
     INSERT INTO department (code, name)
     SELECT code, name FROM unnest(CAST(:codes AS text[]), CAST(:names AS text[])) AS n(code, name) ORDER BY code
     ON CONFLICT (code) DO UPDATE SET name = excluded.name WHERE department.name <> excluded.name""")
+ADD_CODE = text("INSERT INTO department (code, name) VALUES (:code, :code) ON CONFLICT DO NOTHING")
 DEPARTMENT = text("SELECT code, name FROM department WHERE code = :code")
 
 TICKETS = text("SELECT * FROM ticket WHERE ticket_id = ANY(CAST(:ids AS uuid[]))")
@@ -83,6 +84,11 @@ async def know(tx: Transaction, departments: dict[str, str]) -> None:
     """Remember departments by code and name."""
     if departments:
         await tx.run(ADD_DEPARTMENTS, codes=list(departments), names=list(departments.values()))
+
+
+async def know_code(tx: Transaction, code: str) -> None:
+    """A department that so far has only a code."""
+    await tx.run(ADD_CODE, code=code)
 
 
 async def department_name(tx: Transaction, code: str) -> str | None:
@@ -141,7 +147,7 @@ async def amendments(source: Transaction | Running, ids: Iterable[UUID]) -> dict
     found: dict[UUID, list[dict[str, Any]]] = {}
     for row in await rows(source, AMENDMENTS, ids=list(ids)):
         found.setdefault(row.ticket_id, []).append(
-            {"amendment_id": str(row.amendment_id), "text": row.text, "at": row.at.isoformat()}
+            {"amendment_id": str(row.amendment_id), "text": row.text, "by": row.by, "at": row.at.isoformat()}
         )
     return found
 

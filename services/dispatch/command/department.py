@@ -7,13 +7,13 @@ from libs.shared.command import Answer
 from libs.shared.contracts import dispatch as says
 from libs.shared.db import Transaction
 from services.dispatch import store
+from services.dispatch.command import ground
+from services.dispatch.command.ground import entry, refusing, standing, step, the_order
 from services.dispatch.domain import order as orders
 from services.dispatch.domain import payload
 from services.dispatch.domain.court import ReturnCase
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.question import Evidence, Question
-from services.dispatch.moves import ground
-from services.dispatch.moves.ground import entry, refusing, standing, step, the_order
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from libs.shared.contracts import dispatch as says
 from libs.shared.contracts.classification import Department
 from libs.shared.db import Transaction
 from services.dispatch import store
+from services.dispatch.command import ground
+from services.dispatch.command.ground import entry, refusing, standing, step, the_order
 from services.dispatch.domain import court, payload
 from services.dispatch.domain import order as orders
 from services.dispatch.domain.court import Decision, ReturnCase
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import Illegal, WorkOrder
 from services.dispatch.domain.ticket import Ticket
-from services.dispatch.moves import ground
-from services.dispatch.moves.ground import entry, refusing, standing, step, the_order
 
 
 @dataclass(frozen=True, slots=True)

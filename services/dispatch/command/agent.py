@@ -8,6 +8,8 @@ from libs.shared.command import Answer, Refused
 from libs.shared.contracts import dispatch as says
 from libs.shared.db import Transaction
 from services.dispatch import store
+from services.dispatch.command import ground
+from services.dispatch.command.ground import refusing, step, the_order, the_ticket
 from services.dispatch.domain import order as orders
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
@@ -15,8 +17,6 @@ from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import OPEN, Illegal, WorkOrder
 from services.dispatch.domain.question import Question
 from services.dispatch.domain.ticket import Entry, Ticket
-from services.dispatch.moves import ground
-from services.dispatch.moves.ground import refusing, step, the_order, the_ticket
 
 
 @dataclass(frozen=True, slots=True)

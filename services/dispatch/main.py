@@ -1,0 +1,57 @@
+"""dispatch: what it hears, says, serves and runs."""
+
+from libs.shared.contracts.classification import MatrixPublished, TicketClassified
+from libs.shared.contracts.dispatch import (
+    DeliveryFailed,
+    EvidenceAdded,
+    QuestionAnswered,
+    QuestionAsked,
+    ReturnRuled,
+    TicketAnswered,
+    TicketClosed,
+    TicketReopened,
+    WorkOrderAccepted,
+    WorkOrderAnswered,
+    WorkOrderAssigned,
+    WorkOrderCancelled,
+    WorkOrderContacted,
+    WorkOrderDelivered,
+    WorkOrderReturned,
+)
+from libs.shared.contracts.intake import TicketAmended
+from libs.shared.contracts.sla_timer import ClockBreached, ClockWarned
+from libs.shared.service import Service
+from services.dispatch import api, handlers
+from services.dispatch.settings import DispatchSettings
+
+service = Service(
+    name="dispatch",
+    hears={
+        TicketClassified: handlers.assign,
+        TicketAmended: handlers.amend,
+        ClockWarned: handlers.hurry,
+        ClockBreached: handlers.fall_back,
+        MatrixPublished: handlers.know,
+    },
+    says=(
+        WorkOrderAssigned,
+        WorkOrderDelivered,
+        DeliveryFailed,
+        WorkOrderAccepted,
+        WorkOrderContacted,
+        WorkOrderReturned,
+        ReturnRuled,
+        WorkOrderCancelled,
+        QuestionAsked,
+        QuestionAnswered,
+        EvidenceAdded,
+        WorkOrderAnswered,
+        TicketAnswered,
+        TicketClosed,
+        TicketReopened,
+    ),
+    serves=api.router,
+    runs=(handlers.send_deliveries,),
+    settings=DispatchSettings,
+    opens=handlers.opened,
+)
