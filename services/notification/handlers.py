@@ -1,0 +1,57 @@
+"""Facts in, notices out: one write for a whole batch, whatever it holds."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from libs.shared.command import Answer, Refused
+from libs.shared.contracts.notification import NotificationSent
+from libs.shared.db import Transaction
+from services.notification.domain import notice
+from services.notification.domain.notice import Fact, Notice
+from services.notification.store import channel, inbox
+
+
+async def tell(events: list[Fact], tx: Transaction) -> None:
+    """Gather what these events tell whom; `deliver` writes it once the batch's last event has been seen.
+
+    Two batches that wrote handler by handler would lock their recipients crosswise; one write locks them in order.
+    """
+    tx.gather(deliver, [each for event in events for each in notice.notices(event)])
+
+
+async def deliver(tx: Transaction, notices: list[Notice]) -> None:
+    """Put notices into their inboxes and say so; wakes this process's streams and channels after the commit."""
+    if not notices:
+        return
+    told, queued = await inbox.add(tx, notices)
+    for each in told:
+        tx.publish(
+            NotificationSent(
+                ticket_id=each.notice.ticket_id,
+                notification_id=each.id,
+                recipient_kind=each.notice.recipient.kind,
+                recipient=each.notice.recipient.id,
+                kind=each.notice.kind,
+                channel="inbox",
+                number=each.number,
+                caused_at=each.notice.caused_at,
+            )
+        )
+    tx.after_commit(lambda: tx.running.wake("stream"))
+    if queued:
+        tx.after_commit(lambda: tx.running.wake("channels"))
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Try a failed delivery again."""
+
+    delivery_id: UUID
+
+
+async def retry(args: Retry, tx: Transaction) -> Answer:
+    """Back into the queue, at its first attempt. Raises Refused 409 when it has not failed."""
+    if not await channel.retry(tx, args.delivery_id):
+        raise Refused(409, "Not failed", "only a delivery that has failed can be tried again")
+    tx.after_commit(lambda: tx.running.wake("channels"))
+    return Answer(202, {"id": str(args.delivery_id), "state": "pending"})
