@@ -1,7 +1,8 @@
 """For departments that work with Zhida: believe its webhooks, deal with each once, answer back."""
 
 from zhida_receiver.app import Attempt, receiver
-from zhida_receiver.department import Department, DepartmentError, MoveRefused, Refused, Unreachable
+from zhida_receiver.call import DepartmentError, MoveRefused, Refused, Unreachable
+from zhida_receiver.department import Department, OpenOrder, OpenReturn
 from zhida_receiver.key import KeyFile
 from zhida_receiver.notice import Notice, NoticeUnreadable, WorkOrder
 from zhida_receiver.receipt import Receipt, Receipts, Reply
@@ -29,6 +30,8 @@ __all__ = [
     "MoveRefused",
     "Notice",
     "NoticeUnreadable",
+    "OpenOrder",
+    "OpenReturn",
     "Receipt",
     "Receipts",
     "Refused",

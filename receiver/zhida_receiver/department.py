@@ -1,75 +1,24 @@
 """A department's calls back to Zhida: its work orders, accept, contacted, ask the agent, answer, return, evidence.
 
 Each command carries an Idempotency-Key and is repeated under the same key while Zhida cannot be reached or is
-overloaded, so it takes effect once however often it had to be sent.
-
-DepartmentError
-├── Unreachable        no final answer after all attempts: repeat later under the same key
-└── Refused            Zhida said no; `status`, `detail` and `problem` say why
-    ├── KeyRefused     401, 403: the API key is unknown, expired, or not this department's
-    ├── Unknown        404: no such work order, or not this department's
-    └── MoveRefused    409: not possible in this state; `state` and `allowed` say what is
+overloaded, so it takes effect once however often it had to be sent. All raise what `call` lists.
 """
 
-import asyncio
-import json
-import random
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Generic, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 
-from zhida_receiver.notice import WorkOrder
-
-ATTEMPTS: Final = 8
-_FIRST_PAUSE: Final = 0.2  # seconds, doubled with every attempt
-_LONGEST_PAUSE: Final = 20.0  # seconds, also for a Retry-After
+from zhida_receiver.call import ATTEMPTS, FIRST_PAUSE, Line
+from zhida_receiver.notice import WorkOrder, moment
 
 Decision = Literal["uphold", "reject"]
-
-
-class DepartmentError(Exception):
-    """The root of this module's errors."""
-
-
-class Unreachable(DepartmentError):
-    """No final answer after all attempts. Whether the last one took effect is unknown: repeat under the same key."""
-
-
-class Refused(DepartmentError):
-    """Zhida answered 4xx."""
-
-    def __init__(self, status: int, detail: str, problem: Mapping[str, Any]) -> None:
-        super().__init__(f"{status}: {detail}")
-        self.status = status
-        self.detail = detail
-        self.problem = problem  # the body, RFC 9457
-
-
-class KeyRefused(Refused):
-    """401 or 403."""
-
-
-class Unknown(Refused):
-    """404."""
-
-
-class MoveRefused(Refused):
-    """409."""
-
-    @property
-    def state(self) -> str:
-        """The state that stands in the way."""
-        return str(self.problem.get("state", ""))
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """The moves that are possible instead."""
-        return tuple(str(move) for move in self.problem.get("allowed") or ())
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +31,23 @@ class OpenOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class OpenReturn:
+    """A return that waits for this department's ruling, as lead."""
+
+    return_id: str
+    work_order_id: str
+    ticket_id: str
+    reason_code: str
+    reason: str
+    suggested_department: str | None
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
     """A part of a list."""
 
-    items: tuple[OpenOrder, ...]
+    items: tuple[Item, ...]
     after: str | None  # give it back as `after` for the next part; None: this was the last
 
 
@@ -99,14 +61,10 @@ class Department:
         *,
         attempts: int = ATTEMPTS,
         timeout: float = 15.0,  # seconds, each attempt
-        pause: float = _FIRST_PAUSE,  # seconds before the second attempt
+        pause: float = FIRST_PAUSE,  # seconds before the second attempt
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        self._base = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
-        self._attempts = attempts
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._pause = pause
+        self._line = Line(base_url, api_key, attempts=attempts, timeout=timeout, pause=pause)
         self._session = session
         self._own_session = session is None
 
@@ -122,13 +80,12 @@ class Department:
             await self._session.close()
             self._session = None
 
-    async def work_orders(self, state: str | None = None, *, after: str | None = None, limit: int = 100) -> Page:
+    async def work_orders(self, state: str = "open", *, after: str | None = None, limit: int = 100) -> Page[OpenOrder]:
         """One page of this department's work orders, oldest first. `state`: a state, "open" or "all"."""
-        query = {"limit": str(limit)} | ({"state": state} if state else {}) | ({"after": after} if after else {})
-        found = await self._send("GET", "/v1/work-orders", query=query)
+        found = await self._page("/v1/work-orders", after, limit, state=state)
         return Page(tuple(_open_order(item) for item in found.get("items", ())), found.get("next") or None)
 
-    async def every_work_order(self, state: str | None = None) -> AsyncIterator[OpenOrder]:
+    async def every_work_order(self, state: str = "open") -> AsyncIterator[OpenOrder]:
         """All pages of `work_orders`, one order after another."""
         after: str | None = None
         while True:
@@ -138,6 +95,11 @@ class Department:
             if page.after is None:
                 return
             after = page.after
+
+    async def returns(self, *, after: str | None = None, limit: int = 100) -> Page[OpenReturn]:
+        """One page of the returns that wait for this department's ruling, oldest first."""
+        found = await self._page("/v1/returns", after, limit)
+        return Page(tuple(_open_return(item) for item in found.get("items", ())), found.get("next") or None)
 
     async def work_order(self, work_order_id: str) -> OpenOrder:
         """One work order as it stands now. Raises Unknown."""
@@ -206,6 +168,9 @@ class Department:
     ) -> Mapping[str, Any]:
         return await self._send("POST", f"{_path(work_order_id)}/{name}", body, key=key or str(uuid.uuid4()))
 
+    async def _page(self, path: str, after: str | None, limit: int, **query: str) -> Mapping[str, Any]:
+        return await self._send("GET", path, query={"limit": str(limit), **query, **_filled(after=after)})
+
     async def _send(
         self,
         method: str,
@@ -217,36 +182,7 @@ class Department:
     ) -> Mapping[str, Any]:
         if self._session is None:
             raise RuntimeError("use Department as an async context manager: async with Department(…) as department")
-        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
-        pause = self._pause
-        trouble = ""
-        for attempt in range(1, self._attempts + 1):
-            wait: float | None = None
-            try:
-                async with self._session.request(
-                    method,
-                    self._base + path,
-                    params=query,
-                    json=body,
-                    headers=headers,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                ) as response:
-                    raw = await response.read()
-                if response.status < 300:
-                    return _parsed(raw)
-                answer = _parsed(raw)
-                if not _passing(response.status, answer):
-                    raise _refusal(response.status, answer)
-                trouble = f"answered {response.status}"
-                wait = _retry_after(response.headers.get("Retry-After"))
-            except (aiohttp.ClientError, TimeoutError) as error:
-                trouble = str(error) or type(error).__name__
-            if attempt < self._attempts:
-                # Full jitter: many departments that lost Zhida together do not come back together.
-                await asyncio.sleep(random.uniform(0, pause) if wait is None else wait)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-        raise Unreachable(f"{method} {path}: {trouble}, {self._attempts} attempts")
+        return await self._line.send(self._session, method, path, body, query=query, key=key)
 
 
 def _path(work_order_id: str) -> str:
@@ -261,32 +197,14 @@ def _open_order(data: Mapping[str, Any]) -> OpenOrder:
     return OpenOrder(WorkOrder.of(data), str(data.get("state", "")), data)
 
 
-def _parsed(raw: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(raw) if raw else {}
-    except ValueError:
-        found = {"detail": raw[:200].decode("utf-8", "replace")}
-    return found if isinstance(found, dict) else {"items": found}
-
-
-def _passing(status: int, problem: Mapping[str, Any]) -> bool:
-    """Whether the same request may succeed a little later. A 409 without a state: our earlier copy still runs."""
-    return status >= 500 or status == 429 or (status == 409 and "state" not in problem)
-
-
-def _refusal(status: int, problem: Mapping[str, Any]) -> Refused:
-    detail = str(problem.get("detail") or problem.get("title") or "no reason given")
-    match status:
-        case 401 | 403:
-            return KeyRefused(status, detail, problem)
-        case 404:
-            return Unknown(status, detail, problem)
-        case 409:
-            return MoveRefused(status, detail, problem)
-        case _:
-            return Refused(status, detail, problem)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait; dates are passed over, our own pause then counts."""
-    return min(float(value), _LONGEST_PAUSE) if value and value.isascii() and value.isdigit() else None
+def _open_return(data: Mapping[str, Any]) -> OpenReturn:
+    suggested = data.get("suggested_department")
+    return OpenReturn(
+        return_id=str(data["return_id"]),
+        work_order_id=str(data["work_order_id"]),
+        ticket_id=str(data["ticket_id"]),
+        reason_code=str(data["reason_code"]),
+        reason=str(data["reason"]),
+        suggested_department=None if suggested is None else str(suggested),
+        opened_at=moment(data["opened_at"], "opened_at"),
+    )

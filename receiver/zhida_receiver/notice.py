@@ -54,7 +54,7 @@ class Notice:
         kind = body.get("type")
         if not isinstance(kind, str) or not kind:
             raise NoticeUnreadable("type: expected a name such as work_order.assigned")
-        return cls(delivery.id, kind, _moment(body.get("timestamp"), "timestamp"), MappingProxyType(data))
+        return cls(delivery.id, kind, moment(body.get("timestamp"), "timestamp"), MappingProxyType(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,14 @@ class WorkOrder:
             star=star if isinstance(star, int) else None,
             urgency=_text(data, "urgency"),
             sensitive=data.get("sensitive") is True,
-            opened_at=_moment(opened_at, "data.opened_at") if opened_at is not None else None,
+            opened_at=moment(opened_at, "data.opened_at") if opened_at is not None else None,
             amendments=tuple(
                 _text(one, "text")
                 for one in (amendments if isinstance(amendments, list) else ())
                 if isinstance(one, Mapping)
             ),
             due={
-                str(clock): _moment(deadline, f"data.due.{clock}")
+                str(clock): moment(deadline, f"data.due.{clock}")
                 for clock, deadline in (due.items() if isinstance(due, Mapping) else ())
                 if deadline is not None
             },
@@ -149,11 +149,12 @@ def _place(place: object) -> str:
             return str(place)
 
 
-def _moment(value: object, field: str) -> datetime:
+def moment(value: object, field: str) -> datetime:
+    """An ISO 8601 time with its offset, in UTC. Raises NoticeUnreadable naming the field."""
     try:
-        moment = datetime.fromisoformat(str(value))
+        found = datetime.fromisoformat(str(value))
     except ValueError:
         raise NoticeUnreadable(f"{field}: expected an ISO 8601 time") from None
-    if moment.tzinfo is None:
+    if found.tzinfo is None:
         raise NoticeUnreadable(f"{field}: expected a time with an offset")
-    return moment.astimezone(UTC)
+    return found.astimezone(UTC)

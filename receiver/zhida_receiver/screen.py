@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from zhida_receiver.department import Department, MoveRefused
+from zhida_receiver.call import MoveRefused
+from zhida_receiver.department import Department
 from zhida_receiver.notice import Notice, WorkOrder
 from zhida_receiver.receipt import Reply
 

@@ -2,20 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from datetime import UTC, datetime
+from collections.abc import Coroutine, Mapping
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from zhida_receiver.app import Attempt
-from zhida_receiver.department import Department, DepartmentError, MoveRefused, OpenOrder, Refused
+from zhida_receiver.call import DepartmentError, MoveRefused, Refused
+from zhida_receiver.department import Department, OpenOrder, OpenReturn
 from zhida_receiver.notice import Notice, NoticeUnreadable, WorkOrder
 from zhida_receiver.receipt import Reply
 from zhida_receiver.simulation.course import Course, course, fault
 from zhida_receiver.simulation.log import Log
+from zhida_receiver.simulation.phone import Command, Phone
 from zhida_receiver.simulation.plan import Role
 from zhida_receiver.simulation.speech import speech
-
-Command = Callable[..., Awaitable[Mapping[str, Any]]]
 
 _TO_DO = ("assigned", "accepted", "reopened")  # states of a work order that wait for the department
 
@@ -28,7 +28,7 @@ class Desk:
         self.counts: Counter[str] = Counter()
         self._seed = seed
         self._zhida = zhida
-        self._calls = calls
+        self._phone = Phone(role.code, calls, log, self.counts)
         self._log = log
         self._tries: Counter[str] = Counter()  # attempts to deliver, by webhook-id, until one succeeds
         self._underway: dict[str, asyncio.Task[None]] = {}  # by work order
@@ -81,7 +81,7 @@ class Desk:
             self._begin(attempt.notice, f"{attempt.id}-again-{self.counts['duplicates']}")
 
     async def look(self) -> None:
-        """Pick up open work orders that no webhook has brought since the last look, as people at a screen would."""
+        """Pick up work orders and returns that no webhook has brought since the last look, as at a screen."""
         waiting: set[str] = set()
         async for found in self._zhida.every_work_order("open"):
             name = found.order.work_order_id
@@ -92,6 +92,12 @@ class Desk:
                 self._start(name, self._carry_on(found, f"list-{found.state}-{name}"))
             else:
                 waiting.add(name)
+        page = await self._zhida.returns()
+        for case in page.items:  # the next look sees those behind the first page
+            if case.return_id in self._waiting:
+                self._start(case.return_id, self._rule_from_list(case))
+            elif case.return_id not in self._underway:
+                waiting.add(case.return_id)
         self._waiting = waiting
 
     async def finish(self, seconds: float) -> int:
@@ -126,7 +132,7 @@ class Desk:
             case "question.asked":
                 self._start("", self._reply(notice, key))
             case "return.opened":
-                self._start("", self._rule(notice, key))
+                self._start(str(data.get("return_id", "")), self._rule(data, key))
             case _:  # amendments and rulings are read by people; unknown types are passed over
                 pass
 
@@ -169,7 +175,9 @@ class Desk:
             if not contacted:
                 await asyncio.sleep(way.contact_after)
                 note = way.choice.choice(speech().contacts)
-                await self._call("contacted", order, self._zhida.contacted, name, note=note, key=f"{key}-contacted")
+                await self._phone.call(
+                    "contacted", order, self._zhida.contacted, name, note=note, key=f"{key}-contacted"
+                )
             await self._solve(order, way, key)
         except MoveRefused:
             self.counts["overtaken"] += 1  # another department, the agent or an earlier copy was faster
@@ -191,7 +199,7 @@ class Desk:
             reason = way.choice.choice(speech().returns)
             suggests = self.role.behaviour.suggests
             suggested = way.choice.choice(suggests) if suggests else None
-            await self._call(
+            await self._phone.call(
                 "return",
                 order,
                 self._zhida.return_,
@@ -203,7 +211,7 @@ class Desk:
             )
             self._done.discard(name)  # a rejected return comes back, by webhook or on the list
             return False
-        await self._call("accept", order, self._zhida.accept, name, key=f"{key}-accept")
+        await self._phone.call("accept", order, self._zhida.accept, name, key=f"{key}-accept")
         return True
 
     async def _solve(self, order: WorkOrder, way: Course, key: str) -> None:
@@ -211,7 +219,7 @@ class Desk:
         if way.asks:
             replied = self._replies.setdefault(name, asyncio.Event())
             question = way.choice.choice(speech().questions)
-            await self._call("ask_agent", order, self._zhida.ask_agent, name, question, key=f"{key}-question")
+            await self._phone.call("ask_agent", order, self._zhida.ask_agent, name, question, key=f"{key}-question")
             try:
                 async with asyncio.timeout(self.role.behaviour.patience):
                     await replied.wait()
@@ -222,10 +230,14 @@ class Desk:
         if way.adds_evidence:
             kind, file = way.choice.choice(speech().evidence)
             uri = f"https://evidence.example/{name}/{file}"
-            await self._call("add_evidence", order, self._zhida.add_evidence, name, kind, uri, key=f"{key}-evidence")
+            await self._phone.call(
+                "add_evidence", order, self._zhida.add_evidence, name, kind, uri, key=f"{key}-evidence"
+            )
         about = " ".join((order.situation_name, *order.category_path, order.title, order.text))
         text, resolution = speech().answer(about, way.choice)
-        await self._call("answer", order, self._zhida.answer, name, text, resolution=resolution, key=f"{key}-answer")
+        await self._phone.call(
+            "answer", order, self._zhida.answer, name, text, resolution=resolution, key=f"{key}-answer"
+        )
 
     async def _reply(self, notice: Notice, key: str) -> None:
         way = self._course(notice.data, notice.id)
@@ -234,9 +246,17 @@ class Desk:
         text = way.choice.choice(speech().replies)
         await self._tried("answer_question", notice.data, self._zhida.answer_question, question, text, key=key)
 
-    async def _rule(self, notice: Notice, key: str) -> None:
-        data = notice.data
-        way = self._course(data, notice.id)
+    async def _rule_from_list(self, case: OpenReturn) -> None:
+        try:
+            order = (await self._zhida.work_order(case.work_order_id)).order
+        except DepartmentError:
+            self.counts["failed"] += 1
+            return
+        data = {**asdict(case), "department": order.department, "title": order.title, "text": order.text}
+        await self._rule(data, f"list-{case.return_id}")
+
+    async def _rule(self, data: Mapping[str, Any], key: str) -> None:
+        way = self._course(data, key)
         await asyncio.sleep(way.rule_after)
         others = [code for code in self.role.behaviour.suggests if code != data.get("department")]
         target = data.get("suggested_department") or (way.choice.choice(others) if others else None)
@@ -251,43 +271,11 @@ class Desk:
 
     async def _tried(self, name: str, data: Mapping[str, Any], command: Command, *details: Any, **options: Any) -> None:
         try:
-            await self._call(name, data, command, *details, **options)
+            await self._phone.call(name, data, command, *details, **options)
         except MoveRefused:
             self.counts["overtaken"] += 1
         except DepartmentError:
             self.counts["failed"] += 1
-
-    async def _call(
-        self, name: str, about: WorkOrder | Mapping[str, Any], command: Command, *details: Any, **options: Any
-    ) -> None:
-        """Send one command when a place is free, and log how it ended."""
-        if isinstance(about, WorkOrder):
-            about = {"ticket_id": about.ticket_id, "work_order_id": about.work_order_id}
-        status: int | None = 200
-        async with self._calls:
-            sent_at = datetime.now(UTC)
-            try:
-                await command(*details, **options)
-                self.counts[name] += 1
-            except Refused as refusal:
-                status = refusal.status
-                raise
-            except DepartmentError:
-                status = None
-                raise
-            finally:
-                await self._log.write(
-                    {
-                        "event": "call",
-                        "department": self.role.code,
-                        "call": name,
-                        "sent_at": sent_at.isoformat(),
-                        "ticket_id": about.get("ticket_id"),
-                        "work_order_id": about.get("work_order_id"),
-                        "status": status,  # null: no answer at all
-                        "key": options["key"],
-                    }
-                )
 
 
 def _words(data: Mapping[str, Any]) -> str:

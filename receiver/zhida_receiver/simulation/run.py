@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp import web
 
 from zhida_receiver.app import receiver
-from zhida_receiver.department import Department, DepartmentError
+from zhida_receiver.call import DepartmentError
+from zhida_receiver.department import Department
 from zhida_receiver.key import KeyFile, Verifier
 from zhida_receiver.receipt import Receipts
 from zhida_receiver.signature import Keys

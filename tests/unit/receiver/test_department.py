@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from zhida_receiver import Department, MoveRefused, Refused, Unreachable
-from zhida_receiver.department import KeyRefused, Unknown
+from zhida_receiver import Department, MoveRefused, OpenReturn, Refused, Unreachable
+from zhida_receiver.call import KeyRefused, Unknown
 
 ORDER = {"work_order_id": "w1", "ticket_id": "t1", "state": "assigned", "title": "停电"}
 
@@ -148,6 +149,23 @@ async def test_every_page_of_the_list_is_walked() -> None:
         "/v1/work-orders?limit=100&state=assigned",
         "/v1/work-orders?limit=100&state=assigned&after=a/b",
     ]
+
+
+async def test_returns_that_wait_for_a_ruling_are_read() -> None:
+    found = {
+        "return_id": "r1",
+        "work_order_id": "w1",
+        "ticket_id": "t1",
+        "reason_code": "not_ours",
+        "reason": "非本部门",
+    }
+    found |= {"suggested_department": "metering", "opened_at": "2026-11-22T12:00:00+08:00", "judge": "lead"}
+    zhida = Zhida(lambda _: web.json_response({"items": [found], "next": "more"}))
+    async with department(zhida) as caller:
+        page = await caller.returns(limit=1)
+    opened_at = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+    assert page.items == (OpenReturn("r1", "w1", "t1", "not_ours", "非本部门", "metering", opened_at),)
+    assert page.after == "more"
 
 
 async def test_identifiers_cannot_climb_out_of_their_path() -> None:
