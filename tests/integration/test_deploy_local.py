@@ -115,7 +115,7 @@ def test_folder_with_a_long_and_awkward_name_will_do(own_place: Place) -> None:
     with backend.private(place, say=lambda _: None) as local:
         assert execute(local, "SELECT 1") == 1
     assert len(str(place.folder)) > 200
-    backend.delete(place)
+    place.delete()
 
 
 def test_broker_that_cannot_start_is_reported_with_the_end_of_its_log(own_place: Place) -> None:
