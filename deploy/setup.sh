@@ -59,7 +59,7 @@ if [ -z "$python" ] && [ -n "$without_pip" ]; then
         "Or put uv (docs.astral.sh/uv) on the PATH: it needs neither. Then run this again."
 fi
 if [ -z "$python" ] && ! command -v uv >/dev/null 2>&1; then
-    fail "Zhida needs Python 3.11 to 3.14; none was found on the PATH (python3 is: $(python3 --version 2>&1 || echo absent))." \
+    fail "Zhida needs Python 3.11 to 3.14; none was found on the PATH (python3 is $(command -v python3 >/dev/null && python3 --version 2>&1 || echo absent))." \
         "Install one, or put uv on the PATH, which brings its own, or name one: make setup PYTHON=/path/to/python3"
 fi
 
