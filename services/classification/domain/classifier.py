@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,9 @@ from libs.shared.contracts.classification import Risk, Urgency
 from libs.shared.contracts.intake import BusinessType, ComplaintObject, Ticket
 
 from . import rule
-from .linear import Model
+from .linear import REASONS, Model
 from .matrix import Matrix, Situation
-from .signal import Heard, Signals
+from .signal import Signals
 from .text import Reading
 
 SOFTNESS = 1.3  # of the matrix's own scores; with it, on real messages, they are about as often right as they say
@@ -28,6 +27,17 @@ class LabelError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What text alone says."""
+
+    best: int  # index of the situation
+    probabilities: Probabilities  # of every situation
+    probability: float  # of the best situation's route
+    margin: float  # to the second best route
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of a ticket after reading it."""
 
@@ -36,7 +46,6 @@ class Verdict:
     margin: float  # to the second best route
     words: tuple[str, ...]  # what spoke for it, strongest first; never a number
     candidates: tuple[tuple[str, float], ...]  # situation code and probability, best first
-    decided_by: Literal["model", "matrix"]
     business_type: BusinessType
     complaint_object: ComplaintObject
     urgency: Urgency
@@ -75,9 +84,8 @@ class Classifier:
             routes[situation.route].append(index)
         self._routes = [np.array(indices) for indices in routes.values()]
 
-    def classify(self, ticket: Ticket) -> Verdict:
-        """The verdict on one ticket."""
-        reading = Reading.of(ticket.title, ticket.text)
+    def judge(self, reading: Reading) -> Judged:
+        """Probability of every situation and of the best route."""
         heard = self._signals.listen(reading)
         probabilities = _softmax(heard.scores / SOFTNESS)
         words: tuple[str, ...] = ()
@@ -85,12 +93,36 @@ class Classifier:
             by_label, words = self.model.predict(reading.words)
             probabilities = self._combine(probabilities, by_label)
         sums = np.array([probabilities[indices].sum() for indices in self._routes])
-        order = np.argsort(-sums)
-        route = self._routes[order[0]]
+        first, *others = np.argsort(-sums)[:2]
+        route = self._routes[first]
         best = int(route[probabilities[route].argmax()])
-        probability = float(sums[order[0]])
-        margin = probability - (float(sums[order[1]]) if len(order) > 1 else 0.0)
-        return self._verdict(ticket, reading.whole, heard, probabilities, best, words, min(probability, 1.0), margin)
+        return Judged(
+            best=best,
+            probabilities=probabilities,
+            probability=min(float(sums[first]), 1.0),
+            margin=float(sums[first] - (sums[others[0]] if others else 0.0)),
+            words=tuple(dict.fromkeys((*heard.phrases.get(best, ()), *words)))[:REASONS],
+        )
+
+    def classify(self, ticket: Ticket) -> Verdict:
+        """The verdict on one ticket."""
+        reading = Reading.of(ticket.title, ticket.text)
+        judged = self.judge(reading)
+        situation, rules, text = self.matrix.situations[judged.best], self.matrix.rules, reading.whole
+        kind = rule.business_type(rules, ticket, text, situation.business_type)
+        ranked = [(self.matrix.situations[i].code, float(judged.probabilities[i])) for i in _best(judged.probabilities)]
+        return Verdict(
+            situation=situation,
+            probability=round(judged.probability, 4),
+            margin=round(judged.margin, 4),
+            words=judged.words,
+            candidates=tuple((code, round(share, 4)) for code, share in ranked),
+            business_type=kind,
+            complaint_object=rule.complaint_object(rules, ticket, text, situation.complaint_object),
+            urgency=rule.urgency(rules, ticket, text, kind, situation.urgency),
+            risk=rule.risk(rules, ticket, text, kind),
+            sure=judged.probability >= rules.review.probability and judged.margin >= rules.review.margin,
+        )
 
     def _combine(self, matrix_says: Probabilities, model_says: Probabilities) -> Probabilities:
         """The model decides between its labels, the matrix within a label and about situations no label covers."""
@@ -101,34 +133,9 @@ class Classifier:
             combined[indices] = known * share * inside / inside.sum()
         return combined
 
-    def _verdict(
-        self,
-        ticket: Ticket,
-        text: str,
-        heard: Heard,
-        probabilities: Probabilities,
-        best: int,
-        words: tuple[str, ...],
-        probability: float,
-        margin: float,
-    ) -> Verdict:
-        situation, rules = self.matrix.situations[best], self.matrix.rules
-        kind = rule.business_type(rules, ticket, text, situation.business_type)
-        phrases = heard.phrases.get(best, ())
-        ranked = np.argsort(-probabilities)[:CANDIDATES]
-        return Verdict(
-            situation=situation,
-            probability=round(probability, 4),
-            margin=round(margin, 4),
-            words=tuple(dict.fromkeys((*phrases, *words)))[:8] if words else phrases[:8],
-            candidates=tuple((self.matrix.situations[i].code, round(float(probabilities[i]), 4)) for i in ranked),
-            decided_by="model" if self.model else "matrix",
-            business_type=kind,
-            complaint_object=rule.complaint_object(rules, ticket, text, situation.complaint_object),
-            urgency=rule.urgency(rules, ticket, text, kind, situation.urgency),
-            risk=rule.risk(rules, ticket, text, kind),
-            sure=probability >= rules.review.probability and margin >= rules.review.margin,
-        )
+
+def _best(probabilities: Probabilities) -> list[int]:
+    return [int(index) for index in np.argsort(-probabilities)[:CANDIDATES]]
 
 
 def _softmax(scores: Probabilities) -> Probabilities:

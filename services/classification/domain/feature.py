@@ -84,14 +84,15 @@ class Vocabulary:
         for index, block in zip(self._index, text.words, strict=True):
             where = np.fromiter(map(index.get, block, repeat(-1)), np.int64, len(block))
             blocks.append((where, np.fromiter(block.values(), np.float32, len(block))))
-        for start, known, (keys, often) in zip(self.starts[2:], self.pieces, text.pieces, strict=False):
-            place = np.searchsorted(known, keys)
-            same = known[np.minimum(place, len(known) - 1)] == keys if len(known) else np.zeros(len(keys), bool)
+        for start, mine, (keys, often) in zip(self.starts[2:], self.pieces, text.pieces, strict=False):
+            place = np.searchsorted(mine, keys)
+            same = mine[np.minimum(place, len(mine) - 1)] == keys if len(mine) else np.zeros(len(keys), bool)
             blocks.append((np.where(same, place + start, -1), often))
         wheres, parts = [], []
-        for (where, often), weight in zip(blocks, WEIGHTS, strict=True):
-            where, often = where[where >= 0], often[where >= 0]
-            part = (1 + np.log(often)) * self.idf[where]
+        for (place, often), weight in zip(blocks, WEIGHTS, strict=True):
+            known = place >= 0
+            where = place[known]
+            part = (1 + np.log(often[known])) * self.idf[where]
             length = float(np.sqrt(part @ part))
             wheres.append(where)
             parts.append(part * np.float32(weight / length) if length else part)
@@ -100,4 +101,3 @@ class Vocabulary:
     def word(self, feature: int) -> str:
         """The word behind a feature below `spoken`."""
         return self.words[0][feature] if feature < self.starts[1] else self.words[1][feature - self.starts[1]]
-

@@ -117,7 +117,7 @@ def load(data: bytes, sha256: str | None = None) -> Model:
     shape = (sum(map(len, words)) + sum(map(len, pieces)), len(labels))
     if ratios.shape != shape or weights.shape != shape or idf.shape != shape[:1] or biases.shape != shape[1:]:
         raise ModelError(f"arrays do not fit {shape[0]} features and {shape[1]} labels")
-    if not (len(labels) and temperature > 0 and np.isfinite(weights).all() and np.isfinite(biases).all()):
+    if not (labels and temperature > 0 and np.isfinite(weights).all() and np.isfinite(biases).all()):
         raise ModelError("has no labels, or numbers that are not finite")
     vocabulary = Vocabulary(words, pieces, idf.astype(np.float32))
     return Model(labels, vocabulary, ratios.astype(np.float32), weights.astype(np.float32), biases, temperature)

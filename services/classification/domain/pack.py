@@ -15,6 +15,7 @@ from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, S
 from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 MAX_BYTES = 4 * 1024 * 1024  # of a pack file
 
 
@@ -118,7 +119,7 @@ def read(source: str | bytes) -> Matrix:
     if len(source) > MAX_BYTES:
         raise MatrixError((Problem("file", f"is larger than {MAX_BYTES} bytes"),))
     try:
-        raw = yaml.safe_load(source)
+        raw = yaml.load(source, Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
@@ -189,7 +190,9 @@ def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
     )
     categories = [category.code for c in pack.classes for group in c.groups for category in group.categories]
     missing += [
-        Problem(f"category {code}", "stands there more than once") for code in set(categories) if categories.count(code) > 1
+        Problem(f"category {code}", "stands there more than once")
+        for code in set(categories)
+        if categories.count(code) > 1
     ]
     missing += [
         Problem(f"situation {situation.code}.phrases", f"'{phrase.text}' is too short: two characters at least")

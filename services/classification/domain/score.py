@@ -53,9 +53,7 @@ def report(truth: Sequence[str], probabilities: NDArray[np.float64], names: Sequ
             recall = both / int(is_.sum()) if is_.any() else 0.0
             f1 = 2 * both / int(said.sum() + is_.sum())
             scores.append(LabelScore(name, precision, recall, f1, int(is_.sum())))
-    scores += [
-        LabelScore(name, 0.0, 0.0, 0.0, list(truth).count(name)) for name in sorted(set(truth) - set(names))
-    ]
+    scores += [LabelScore(name, 0.0, 0.0, 0.0, list(truth).count(name)) for name in sorted(set(truth) - set(names))]
     order = np.argsort(-sure, kind="stable")
     coverage = tuple(
         (share, float(right[order[:kept]].mean()), float(sure[order[kept - 1]]))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +62,11 @@ class Signals:
 
     def _likeness(self, cut: Sequence[str]) -> Scores:
         grams = _grams(cut)
-        where = [self._index[gram] for gram in grams if gram in self._index]
-        if not where:
+        known = {place: count for gram, count in grams.items() if (place := self._index.get(gram)) is not None}
+        if not known:
             return np.zeros(self._size)
-        values = np.array([1 + np.log(count) for gram, count in grams.items() if gram in self._index]) * self._idf[where]
+        where = list(known)
+        values = (1 + np.log(np.array(list(known.values())))) * self._idf[where]
         near: Scores = values @ self._rows[where] / np.linalg.norm(values)
         return near
 
@@ -77,5 +79,5 @@ def _document(situation: Situation) -> str:
 def _grams(cut: Sequence[str]) -> Counter[str]:
     joined = "".join(cut)
     grams = Counter(cut)
-    grams.update(map("".join, zip(joined, joined[1:], strict=False)))
+    grams.update(map("".join, pairwise(joined)))
     return grams

@@ -35,9 +35,7 @@ def _cut(text: str) -> list[str]:
     between = text.split()
     cut = sum(map(len, between)) <= _CUT_LENGTH * len(between) and _han.search(text)
     return [
-        word
-        for word in (between if cut else rjieba.cut(text))
-        if word not in STOP_WORDS and not _unwanted.search(word)
+        word for word in (between if cut else rjieba.cut(text)) if word not in STOP_WORDS and not _unwanted.search(word)
     ]
 
 

@@ -48,9 +48,7 @@ class Trained:
     fingerprint: str  # SHA-256 of texts and labels, whatever their order
 
 
-def train(
-    texts: Sequence[str], labels: Sequence[str], given: Sequence[str] | None, progress: Progress
-) -> Trained:
+def train(texts: Sequence[str], labels: Sequence[str], given: Sequence[str] | None, progress: Progress) -> Trained:
     """A model of all rows, and its cross-validated report.
 
     Args: `texts` title and text in one; `labels` one per text; `given` group names known already, or None.
@@ -121,7 +119,7 @@ def _fit(blocks: Sequence[Counts], truth: NDArray[np.int64], names: tuple[str, .
     return Model(names, vocabulary, ratios, weights, biases, temperature)
 
 
-def _logs(sums: Floats) -> Floats:
+def _logs(sums: NDArray[np.floating]) -> Floats:
     return np.asarray(np.log(sums / sums.sum()), np.float32)
 
 

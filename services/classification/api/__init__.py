@@ -1,0 +1,9 @@
+"""HTTP of classification."""
+
+from fastapi import APIRouter
+
+from services.classification.api import classification, review
+
+router = APIRouter()
+router.include_router(classification.router)
+router.include_router(review.router)

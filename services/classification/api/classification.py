@@ -1,0 +1,113 @@
+"""For call centres and matrix owners: a ticket's classification, a preview, the matrix in force."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+
+from libs.shared.contracts.intake import Customer, Ticket
+from libs.shared.web import Caller, Refused, caller, problems, running
+from services.classification import store
+from services.classification.api import shape
+from services.classification.current import current
+from services.classification.domain import fact
+
+router = APIRouter()
+
+Reader = Annotated[Caller, caller("agent", "department", "review", "supervise", "publish")]
+
+
+@router.post("/v1/classify", tags=["classification"], summary="Preview a classification", responses=problems(400, 422))
+async def preview(request: Request, body: shape.Preview, who: Reader) -> shape.PreviewAnswer:
+    """What the text would be classified as right now. Nothing is kept and no event is said."""
+    ticket = Ticket(
+        channel=body.channel,
+        external_ref="preview",
+        title=body.title,
+        text=body.text,
+        business_type=body.business_type,
+        complaint_object=body.complaint_object,
+        customer=Customer(sensitive=body.sensitive),
+        opened_at=datetime.now(UTC),
+    )
+    [found] = await current(running(request)).classify([ticket])
+    verdict, matrix, model = found.parts
+    said = fact.classified(UUID(int=0), ticket, matrix, verdict, by="model" if model else "matrix", model_version=model)
+    return shape.PreviewAnswer(
+        **said.model_dump(exclude={"ticket", "ticket_id"}),
+        review=not verdict.sure,
+        candidates=list(fact.candidates(matrix, verdict)),
+    )
+
+
+@router.get(
+    "/v1/tickets/{ticket_id}/classification",
+    tags=["classification"],
+    summary="How a ticket was classified",
+    responses=problems(404, 422),
+)
+async def classification(request: Request, ticket_id: UUID, who: Reader) -> shape.TicketClassification:
+    """With the matrix version that classified it, whatever is in force now."""
+    row = await store.ticket.one(running(request), ticket_id)
+    if row is None:
+        raise Refused(404, "Not found", "no such ticket has come here")
+    matrix = await current(running(request)).matrix(row.matrix_version)
+    found = matrix.situations[matrix.by_code[row.situation]]
+    return shape.TicketClassification(
+        ticket_id=ticket_id,
+        state=row.state,
+        situation=fact.situation(found),
+        lead_department=fact.department(matrix, found.lead),
+        executing_departments=[fact.department(matrix, code) for code in found.executing],
+        supervisor=found.supervisor,
+        sla_class=found.sla_class,
+        join_policy=found.join_policy,
+        business_type=row.business_type,
+        complaint_object=row.complaint_object,
+        urgency=row.urgency,
+        risk=row.risk,
+        probability=round(row.probability, 4),
+        margin=round(row.margin, 4),
+        words=row.words,
+        matrix_version=row.matrix_version,
+        model_version=row.model_version,
+        decided_by=row.decided_by,
+        received_at=row.received_at,
+        classified_at=row.classified_at,
+    )
+
+
+@router.get("/v1/matrix", tags=["matrix"], summary="The matrix in force", responses=problems())
+async def matrix_in_force(request: Request, who: Reader) -> shape.MatrixView:
+    """Departments and all situations, with every inherited key written out."""
+    now = await current(running(request)).in_force()
+    matrix = now.matrix
+    return shape.MatrixView(
+        version=matrix.version,
+        pack=matrix.name,
+        title=matrix.title,
+        model_version=now.model_version,
+        departments=[
+            shape.MatrixDepartment(code=each.code, name=each.name, role=each.role) for each in matrix.departments
+        ],
+        situations=[
+            shape.MatrixSituation(
+                code=each.code,
+                name=each.name,
+                description=each.description,
+                path=each.path,
+                category=each.category,
+                phrases=[phrase.text for phrase in each.phrases],
+                lead=each.lead,
+                executing=list(each.executing),
+                supervisor=each.supervisor,
+                sla_class=each.sla_class,
+                join_policy=each.join_policy,
+                urgency=each.urgency,
+                business_type=each.business_type,
+                complaint_object=each.complaint_object,
+            )
+            for each in matrix.situations
+        ],
+    )

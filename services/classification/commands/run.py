@@ -1,0 +1,43 @@
+"""How a command gets at the service's database, and who is said to have given it."""
+
+import getpass
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+import uvloop
+
+from libs.shared import run, telemetry
+from libs.shared.db import Poison
+from libs.shared.service import Running
+from libs.shared.settings import read
+from services.classification import registry, store
+from services.classification.domain.matrix import Matrix
+
+
+def with_running(work: Callable[[Running], Awaitable[Any]]) -> Any:
+    service = run.load("classification")
+    settings = read(service.settings)
+
+    async def inside() -> Any:
+        async with run.started(service, settings) as (running, _):
+            return await work(running)
+
+    telemetry.start(settings, service.name)
+    try:
+        return uvloop.run(inside())
+    except Poison as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _user() -> str:
+    return f"command line: {getpass.getuser()}"
+
+
+by_option = click.option("--by", default=_user, help="Who does it; kept beside the change. Default: the user's name.")
+reason_option = click.option("--reason", default="", help="Why; kept beside the change.")
+
+
+async def matrix_of(running: Running, version: str | None = None) -> Matrix:
+    """A matrix version, or the one in force. Raises Poison where there is none."""
+    return await registry.matrix_of(running, version or (await store.registry.in_force(running)).get("matrix") or "")

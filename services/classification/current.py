@@ -1,0 +1,145 @@
+"""The matrix and model in force, held in this process's memory, and the thread in which they read tickets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from libs.shared.contracts.intake import Ticket
+from libs.shared.db import Poison
+from libs.shared.service import Running
+from libs.shared.telemetry import log
+from services.classification import registry, store
+from services.classification.domain.classifier import Classifier, LabelError, Verdict
+from services.classification.domain.matrix import Matrix
+from services.classification.settings import ClassificationSettings
+from services.classification.store.registry import Kind
+
+SLICE = 50  # tickets that are read before the thread lets another caller in
+
+
+class NotLoaded(OSError):
+    """What is in force cannot be loaded: for the kernel a passing fault, so tickets wait and none is buried."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What tickets are classified with from now on."""
+
+    classifier: Classifier
+    model_version: str | None  # None: the matrix alone
+
+    @property
+    def matrix(self) -> Matrix:
+        """The matrix version in force."""
+        return self.classifier.matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A verdict, and what gave it."""
+
+    verdict: Verdict
+    matrix: Matrix
+    model_version: str | None
+
+    @property
+    def parts(self) -> tuple[Verdict, Matrix, str | None]:
+        """All three."""
+        return self.verdict, self.matrix, self.model_version
+
+
+class Current:
+    """Follows what is in force; the first use loads it."""
+
+    def __init__(self, running: Running, thread: ThreadPoolExecutor) -> None:
+        self._running = running
+        self._thread = thread
+        self._seen: dict[Kind, str | None] = {}
+        self._in_force: InForce | None = None
+        self._past: dict[str, Matrix] = {}
+        self._loading = asyncio.Lock()
+
+    async def in_force(self) -> InForce:
+        """What is in force, as of at most `refresh_seconds` ago. Raises NotLoaded."""
+        return self._in_force or await self.refresh()
+
+    async def refresh(self) -> InForce:
+        """Look what is in force and load it where that has changed; keeps what it has where that raises NotLoaded."""
+        async with self._loading:
+            settings = self._running.settings
+            assert isinstance(settings, ClassificationSettings)
+            seen = await store.registry.in_force(self._running)
+            try:
+                if "matrix" not in seen:
+                    await registry.begin(self._running, settings.matrix_pack)
+                    seen = await store.registry.in_force(self._running)
+                if self._in_force is None or seen != self._seen:
+                    self._in_force = await self._load(seen["matrix"] or "", seen.get("model"))
+                    self._seen = seen
+            except Poison as error:
+                raise NotLoaded(str(error)) from None
+            return self._in_force
+
+    async def _load(self, matrix_version: str, model_version: str | None) -> InForce:
+        matrix = await registry.matrix_of(self._running, matrix_version)
+        model = await registry.model_of(self._running, model_version) if model_version else None
+        loop = asyncio.get_running_loop()
+        try:
+            classifier = await loop.run_in_executor(self._thread, Classifier, matrix, model)
+        except LabelError as error:
+            log.warning("model_unfit", model=model_version, matrix=matrix_version, reason=str(error))
+            classifier, model_version = await loop.run_in_executor(self._thread, Classifier, matrix), None
+        log.info("in_force", matrix=matrix.version, model=model_version)
+        return InForce(classifier, model_version)
+
+    async def matrix(self, version: str) -> Matrix:
+        """A matrix version that classified some ticket, in force or not."""
+        if self._in_force and self._in_force.matrix.version == version:
+            return self._in_force.matrix
+        if version not in self._past:
+            self._past[version] = await registry.matrix_of(self._running, version)
+        return self._past[version]
+
+    async def classify(self, tickets: Sequence[Ticket]) -> list[Prediction]:
+        """Read tickets off the event loop, all with the same matrix and model."""
+        now = await self.in_force()
+        loop = asyncio.get_running_loop()
+        predictions: list[Prediction] = []
+        for start in range(0, len(tickets), SLICE):
+            verdicts = await loop.run_in_executor(self._thread, _read, now.classifier, tickets[start : start + SLICE])
+            predictions += [Prediction(verdict, now.matrix, now.model_version) for verdict in verdicts]
+        return predictions
+
+
+def _read(classifier: Classifier, tickets: Sequence[Ticket]) -> list[Verdict]:
+    return [classifier.classify(ticket) for ticket in tickets]
+
+
+def current(running: Running) -> Current:
+    """What is in force, of a running service."""
+    found: Current = running.resources
+    return found
+
+
+@asynccontextmanager
+async def opened(running: Running) -> AsyncIterator[Current]:
+    """The process's resources: one thread, so that reading tickets never takes more than one core's share."""
+    with ThreadPoolExecutor(1, "classify") as thread:
+        yield Current(running, thread)
+
+
+async def follow(running: Running) -> None:
+    """Loop: load what is in force, and again when that changes; not ready before the first time."""
+    settings = running.settings
+    assert isinstance(settings, ClassificationSettings)
+    running.unready["matrix"] = "not loaded yet"
+    while not running.stopping.is_set():
+        try:
+            await current(running).refresh()
+            running.unready.pop("matrix", None)
+        except NotLoaded as error:
+            log.error("not_loaded", reason=str(error))
+            running.unready["matrix"] = str(error)
+        await running.pause(settings.refresh_seconds)

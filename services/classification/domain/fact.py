@@ -1,0 +1,83 @@
+"""What is said about a ticket: the events, made of a verdict or of a person's decision."""
+
+from uuid import UUID
+
+from libs.shared.contracts.classification import Candidate, Department, ReviewRequested, TicketClassified, Urgency
+from libs.shared.contracts.classification import Situation as SaidSituation
+from libs.shared.contracts.intake import BusinessType, Ticket
+
+from . import rule
+from .classifier import Verdict
+from .matrix import Matrix, Situation
+from .text import Reading
+
+
+def situation(found: Situation) -> SaidSituation:
+    """A situation as events and answers name it."""
+    return SaidSituation(code=found.code, name=found.name, path=found.path)
+
+
+def department(matrix: Matrix, code: str) -> Department:
+    """A department as events and answers name it."""
+    return Department(code=code, name=matrix.department_by_code[code].name)
+
+
+def candidates(matrix: Matrix, verdict: Verdict) -> tuple[Candidate, ...]:
+    """What a reviewer may choose from at a glance, best first."""
+    return tuple(
+        Candidate(situation=situation(matrix.situations[matrix.by_code[code]]), probability=probability)
+        for code, probability in verdict.candidates
+    )
+
+
+def requested(ticket_id: UUID, matrix: Matrix, verdict: Verdict) -> ReviewRequested:
+    """Not sure enough: a person decides."""
+    return ReviewRequested(ticket_id=ticket_id, urgency=verdict.urgency, candidates=candidates(matrix, verdict))
+
+
+def classified(
+    ticket_id: UUID, ticket: Ticket, matrix: Matrix, verdict: Verdict, *, by: str, model_version: str | None
+) -> TicketClassified:
+    """The ticket has its situation; `by` is model, matrix or the reviewer's principal."""
+    found = verdict.situation
+    return TicketClassified(
+        ticket_id=ticket_id,
+        ticket=ticket,
+        business_type=verdict.business_type,
+        complaint_object=verdict.complaint_object,
+        situation=situation(found),
+        lead_department=department(matrix, found.lead),
+        executing_departments=tuple(department(matrix, code) for code in found.executing),
+        supervisor=found.supervisor,
+        sla_class=found.sla_class,
+        join_policy=found.join_policy,
+        urgency=verdict.urgency,
+        risk=verdict.risk,
+        matrix_version=matrix.version,
+        model_version=model_version,
+        probability=verdict.probability,
+        margin=verdict.margin,
+        words=verdict.words,
+        decided_by=by,
+    )
+
+
+def decided(
+    ticket: Ticket, matrix: Matrix, code: str, business_type: BusinessType | None, urgency: Urgency | None
+) -> Verdict:
+    """A person's decision as a verdict: certain; what the person left open is found as for any ticket."""
+    found = matrix.situations[matrix.by_code[code]]
+    text = Reading.of(ticket.title, ticket.text).whole
+    kind = business_type or rule.business_type(matrix.rules, ticket, text, found.business_type)
+    return Verdict(
+        situation=found,
+        probability=1.0,
+        margin=1.0,
+        words=(),
+        candidates=(),
+        business_type=kind,
+        complaint_object=rule.complaint_object(matrix.rules, ticket, text, found.complaint_object),
+        urgency=urgency or rule.urgency(matrix.rules, ticket, text, kind, found.urgency),
+        risk=rule.risk(matrix.rules, ticket, text, kind),
+        sure=True,
+    )

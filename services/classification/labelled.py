@@ -1,0 +1,104 @@
+"""Files of labelled tickets (CSV): which columns hold text and label, and every row that cannot be used, by line."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LABELS = ("situation", "label", "department", "category")  # columns looked for where none is named, in this order
+TEXTS = (("title", "text"), ("text",), ("tokens",), ("title", "body"), ("title", "content"), ("body",), ("content",))
+GROUPS = ("group", "dup_group")
+FIELD_LIMIT = 10_000_000  # characters
+SHOWN = 10  # lines that are named in a message
+
+
+class FileError(ValueError):
+    """The file cannot be read as labelled tickets; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Rows of one or more files, in order."""
+
+    titles: tuple[str, ...]
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[str, ...] | None  # None: no file has a column of groups
+    notes: tuple[str, ...]  # what was read and what was left out
+
+    @property
+    def whole(self) -> list[str]:
+        """Title and text of each row in one; a title that the text repeats at its beginning counts once."""
+        return [
+            text if text.startswith(title) else f"{title}\n{text}"
+            for title, text in zip(self.titles, self.texts, strict=True)
+        ]
+
+
+NOTHING = Labelled((), (), (), None, ())
+
+
+def read(
+    paths: Sequence[Path],
+    *,
+    text_columns: Sequence[str] = (),
+    label_column: str | None = None,
+    group_column: str | None = None,
+) -> Labelled:
+    """The labelled rows of these files; columns not named are found by their usual names.
+
+    Raises: FileError for a file that is missing, not UTF-8, not CSV, empty, or without such columns.
+    """
+    titles: list[str] = []
+    texts: list[str] = []
+    labels: list[str] = []
+    groups: list[str] = []
+    notes: list[str] = []
+    grouped = False
+    for path in paths:
+        header, rows = _rows(path)
+        wanted = tuple(text_columns) or next((each for each in TEXTS if set(each) <= set(header)), ())
+        label = label_column or next((name for name in LABELS if name in header), None)
+        group = group_column or next((name for name in GROUPS if name in header), None)
+        missing = [name for name in (*wanted, label, group) if name is not None and name not in header]
+        if missing or not wanted or label is None:
+            what = f"no column {', '.join(missing)}" if missing else "no column of text or label found by its name"
+            raise FileError(
+                f"{path}: {what}; it has: {', '.join(header)}. Name them with --text-columns, --label-column"
+            )
+        left_out: list[int] = []
+        for line, row in rows:
+            parts = [(row.get(name) or "").strip() for name in wanted]
+            name = (row.get(label) or "").strip()
+            if not name or not any(parts):
+                left_out.append(line)
+                continue
+            titles.append(parts[0] if len(parts) > 1 else "")
+            texts.append("\n".join(parts[1:] if len(parts) > 1 else parts))
+            labels.append(name)
+            key = (row.get(group) or "").strip() if group else ""
+            groups.append(f"{path}:{key}" if key else f"{path}:line {line}")
+            grouped = grouped or bool(key)
+        notes.append(f"{path}: {len(rows) - len(left_out)} rows, text from {'+'.join(wanted)}, label from {label}")
+        if left_out:
+            some = ", ".join(map(str, left_out[:SHOWN])) + (" …" if len(left_out) > SHOWN else "")
+            notes.append(f"{path}: {len(left_out)} rows without text or label left out (lines {some})")
+    return Labelled(tuple(titles), tuple(texts), tuple(labels), tuple(groups) if grouped else None, tuple(notes))
+
+
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    csv.field_size_limit(FIELD_LIMIT)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = [(reader.line_num, row) for row in reader]
+            header = list(reader.fieldnames or [])
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except csv.Error as error:
+        raise FileError(f"{path}, line {reader.line_num}: {error}") from None
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}") from None
+    if not rows:
+        raise FileError(f"{path}: has no rows below its header")
+    return header, rows

@@ -1,0 +1,18 @@
+"""classification: what it hears, says, serves and runs."""
+
+from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified
+from libs.shared.contracts.intake import TicketReceived
+from libs.shared.service import Service
+from services.classification import api, current, handlers
+from services.classification.settings import ClassificationSettings
+
+service = Service(
+    name="classification",
+    hears={TicketReceived: handlers.classify},
+    prepares={TicketReceived: handlers.predict},
+    says=(TicketClassified, ReviewRequested, MatrixPublished),
+    serves=api.router,
+    runs=(current.follow,),
+    settings=ClassificationSettings,
+    opens=current.opened,
+)

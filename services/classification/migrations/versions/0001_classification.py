@@ -1,0 +1,53 @@
+"""Matrix versions, models, what is in force, tickets with their classification, the review queue, decisions."""
+
+from alembic import op
+
+revision = "classification_0001"
+down_revision = None
+
+VACUUM = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0"
+
+
+def upgrade() -> None:
+    """Make them."""
+    op.execute(
+        "CREATE TABLE matrix (version text PRIMARY KEY, pack text NOT NULL, title text NOT NULL, source text NOT NULL,"
+        " situations int NOT NULL, loaded_by text NOT NULL, loaded_at timestamptz NOT NULL)"
+    )
+    # A model's bytes are compressed already: stored outside the row, as they are.
+    op.execute(
+        "CREATE TABLE model (version text PRIMARY KEY, matrix_version text NOT NULL REFERENCES matrix,"
+        " labels text[] NOT NULL, bytes bytea NOT NULL, sha256 text NOT NULL, fingerprint text NOT NULL,"
+        " digests bytea NOT NULL, report jsonb NOT NULL, trained_by text NOT NULL, trained_at timestamptz NOT NULL)"
+    )
+    op.execute("ALTER TABLE model ALTER COLUMN bytes SET STORAGE EXTERNAL")
+    # Who put which matrix or model in force, and when; the last row of a kind is the one in force.
+    op.execute(
+        "CREATE TABLE activation (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " kind text NOT NULL CHECK (kind IN ('matrix', 'model')), version text, by text NOT NULL,"
+        " reason text NOT NULL, at timestamptz NOT NULL)"
+    )
+    op.execute("CREATE INDEX activation_by_kind ON activation (kind, id)")
+    op.execute(
+        "CREATE TABLE ticket (id uuid PRIMARY KEY, ticket jsonb NOT NULL, state text NOT NULL"
+        " CHECK (state IN ('classified', 'review')), situation text NOT NULL, matrix_version text NOT NULL,"
+        " model_version text, probability real NOT NULL, margin real NOT NULL, words text[] NOT NULL,"
+        " decided_by text NOT NULL, business_type text NOT NULL, complaint_object text NOT NULL, urgency text NOT NULL,"
+        " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz)"
+        f" WITH (fillfactor = 90, {VACUUM})"
+    )
+    op.execute(
+        "CREATE TABLE review (ticket_id uuid PRIMARY KEY, urgent boolean NOT NULL, opened_at timestamptz NOT NULL,"
+        " candidates jsonb NOT NULL, claimed_by text, claimed_until timestamptz)"
+        f" WITH (fillfactor = 70, {VACUUM})"
+    )
+    op.execute("CREATE INDEX review_in_order ON review ((NOT urgent), opened_at, ticket_id)")
+    op.execute(
+        "CREATE TABLE decision (ticket_id uuid PRIMARY KEY, situation text NOT NULL, matrix_version text NOT NULL,"
+        " by text NOT NULL, note text, at timestamptz NOT NULL)"
+    )
+
+
+def downgrade() -> None:
+    """Drop them."""
+    op.execute("DROP TABLE decision, review, ticket, activation, model, matrix")

@@ -1,0 +1,59 @@
+"""How the commands print a matrix, a report and a comparison."""
+
+from collections.abc import Iterator
+
+from services.classification.domain.evaluation import Comparison, Evaluation
+from services.classification.domain.matrix import Matrix
+from services.classification.domain.score import Report
+
+
+def matrix_lines(matrix: Matrix, full: bool) -> Iterator[str]:
+    """The matrix as an outline: classes, categories, and with `full` every situation with who answers for it."""
+    categories = {situation.category for situation in matrix.situations}
+    leads = sum(department.role == "lead" for department in matrix.departments)
+    yield f"{matrix.version}  {matrix.title}"
+    yield (
+        f"{len({s.path[0] for s in matrix.situations})} classes, {len(categories)} categories, "
+        f"{len(matrix.situations)} situations, {leads} leading departments, "
+        f"{len(matrix.departments) - leads} executing ones"
+    )
+    above: tuple[str, ...] = ()
+    for situation in matrix.situations:
+        for level, name in enumerate(situation.path):
+            if above[: level + 1] != situation.path[: level + 1]:
+                yield "  " * (level + 1) + name + (f"  [{situation.category}]" if level == 2 else "")
+        above = situation.path
+        if full:
+            names = [matrix.department_by_code[code].name for code in situation.executing]
+            lead = matrix.department_by_code[situation.lead].name
+            yield f"        {situation.code}  {situation.name}: {lead} → {'、'.join(names)}  {situation.sla_class}"
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Accuracy, F1 per label, accuracy at coverage."""
+    figures = f"accuracy {report.accuracy:.4f}  macro-F1 {report.macro_f1:.4f}  log loss {report.log_loss:.4f}"
+    yield f"{report.rows} rows  {figures}"
+    yield "precision  recall      F1    rows  label"
+    for each in report.labels:
+        yield f"{each.precision:9.4f}  {each.recall:.4f}  {each.f1:.4f}  {each.rows:6}  {each.label}"
+    yield "coverage  accuracy  least probability"
+    for share, accuracy, least in report.coverage:
+        yield f"{share:8.0%}  {accuracy:8.4f}  {least:17.4f}"
+
+
+def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
+    """The report, what goes without a person, and speed."""
+    yield from report_lines(evaluation.report)
+    share, right = evaluation.sure
+    yield f"without a person: {share:.1%} of the tickets, {right:.2%} of them right"
+    yield f"{evaluation.milliseconds:.3f} ms of processor time a ticket"
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """How a new model stands against the one in force."""
+    where = (
+        f"on {comparison.rows} rows that neither had seen"
+        if comparison.rows
+        else "each cross-validated on its own rows"
+    )
+    yield f"macro-F1 {comparison.new:.4f}, the model in force {comparison.old:.4f}, {where}"

@@ -1,0 +1,117 @@
+"""Matrix versions and models, and which of them are in force."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Row, text
+
+from libs.shared.db import Transaction
+from libs.shared.service import Running
+
+Kind = Literal["matrix", "model"]
+
+IN_FORCE = text("SELECT DISTINCT ON (kind) kind, version FROM activation ORDER BY kind, id DESC")
+HISTORY = text("SELECT version, by, reason, at FROM activation WHERE kind = :kind ORDER BY id DESC LIMIT :limit")
+ACTIVATE = text("""
+    INSERT INTO activation (kind, version, by, reason, at) VALUES (:kind, :version, :by, :reason, :now)""")
+
+ADD_MATRIX = text("""
+    INSERT INTO matrix (version, pack, title, source, situations, loaded_by, loaded_at)
+    VALUES (:version, :pack, :title, :source, :situations, :by, :now) ON CONFLICT (version) DO NOTHING""")
+SOURCE = text("SELECT source FROM matrix WHERE version = :version")
+MATRICES = text("SELECT version, pack, title, situations, loaded_by, loaded_at FROM matrix ORDER BY loaded_at DESC")
+
+ADD_MODEL = text("""
+    INSERT INTO model (version, matrix_version, labels, bytes, sha256, fingerprint, digests, report, trained_by,
+        trained_at)
+    VALUES (:version, :matrix_version, CAST(:labels AS text[]), :bytes, :sha256, :fingerprint, :digests,
+        CAST(:report AS jsonb), :by, :now)""")
+BYTES = text("SELECT bytes, sha256, matrix_version, digests, fingerprint, report FROM model WHERE version = :version")
+MODELS = text("""
+    SELECT version, matrix_version, labels, fingerprint, report, trained_by, trained_at, octet_length(bytes) AS size
+    FROM model ORDER BY trained_at DESC, version DESC LIMIT :limit""")
+
+
+async def in_force(source: Transaction | Running) -> dict[Kind, str | None]:
+    """The version of each kind that is in force; a kind that never had one is missing."""
+    found = await (source.rows(IN_FORCE) if isinstance(source, Transaction) else source.read(IN_FORCE))
+    return {row.kind: row.version for row in found}
+
+
+async def history(running: Running, kind: Kind, limit: int = 100) -> Sequence[Row[Any]]:
+    """Who put which version in force, the last one first."""
+    return await running.read(HISTORY, kind=kind, limit=limit)
+
+
+async def activate(tx: Transaction, kind: Kind, version: str | None, *, by: str, reason: str) -> None:
+    """Put a version in force; None: no model, the matrix alone."""
+    await tx.run(ACTIVATE, kind=kind, version=version, by=by, reason=reason, now=tx.now)
+
+
+async def add_matrix(
+    tx: Transaction, version: str, *, pack: str, title: str, source: str, situations: int, by: str
+) -> bool:
+    """Keep a matrix version; False where it was kept before."""
+    return bool(
+        await tx.run(
+            ADD_MATRIX, version=version, pack=pack, title=title, source=source, situations=situations, by=by, now=tx.now
+        )
+    )
+
+
+async def source(running: Running, version: str) -> str | None:
+    """The file a matrix version was loaded from."""
+    found = await running.read(SOURCE, version=version)
+    return str(found[0].source) if found else None
+
+
+async def matrices(running: Running) -> Sequence[Row[Any]]:
+    """All matrix versions, the latest first."""
+    return await running.read(MATRICES)
+
+
+async def add_model(
+    tx: Transaction,
+    version: str,
+    *,
+    matrix_version: str,
+    labels: Sequence[str],
+    data: bytes,
+    sha256: str,
+    fingerprint: str,
+    digests: bytes,
+    report: dict[str, Any],
+    by: str,
+) -> None:
+    """Keep a model version; it is not in force yet."""
+    await tx.run(
+        ADD_MODEL,
+        version=version,
+        matrix_version=matrix_version,
+        labels=list(labels),
+        bytes=data,
+        sha256=sha256,
+        fingerprint=fingerprint,
+        digests=digests,
+        report=orjson.dumps(report).decode(),
+        by=by,
+        now=tx.now,
+    )
+
+
+async def model(running: Running, version: str) -> Row[Any] | None:
+    """A model version with its bytes."""
+    found = await running.read(BYTES, version=version)
+    return found[0] if found else None
+
+
+async def models(running: Running, limit: int = 100) -> Sequence[Row[Any]]:
+    """Model versions without their bytes, the latest first."""
+    return await running.read(MODELS, limit=limit)
+
+
+def new_version(now: datetime, fingerprint: str) -> str:
+    """A model version's name: when it was trained and on what, e.g. `20261122T101500-3fa2b1c0`."""
+    return f"{now:%Y%m%dT%H%M%S}-{fingerprint[:8]}"

@@ -1,0 +1,93 @@
+"""Tickets as they were received, and how they were classified."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from libs.shared.contracts.intake import Ticket
+from libs.shared.db import Transaction
+from libs.shared.service import Running
+from services.classification.domain.classifier import Verdict
+
+ADD = text("""
+    INSERT INTO ticket (id, ticket, state, situation, matrix_version, model_version, probability, margin, words,
+        decided_by, business_type, complaint_object, urgency, risk, received_at, classified_at)
+    SELECT id, CAST(ticket AS jsonb), state, situation, matrix_version, model_version, probability, margin,
+        string_to_array(words, ' '), decided_by, business_type, complaint_object, urgency, risk, :now,
+        CASE state WHEN 'classified' THEN CAST(:now AS timestamptz) END
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS text[]), CAST(:states AS text[]), CAST(:situations AS text[]),
+        CAST(:matrix_versions AS text[]), CAST(:model_versions AS text[]), CAST(:probabilities AS float8[]),
+        CAST(:margins AS float8[]), CAST(:words AS text[]), CAST(:deciders AS text[]),
+        CAST(:business_types AS text[]), CAST(:objects AS text[]), CAST(:urgencies AS text[]), CAST(:risks AS text[]))
+        AS n(id, ticket, state, situation, matrix_version, model_version, probability, margin, words, decided_by,
+            business_type, complaint_object, urgency, risk)
+    ON CONFLICT (id) DO NOTHING RETURNING id""")
+DECIDE = text("""
+    UPDATE ticket SET state = 'classified', situation = :situation, matrix_version = :matrix_version,
+        model_version = NULL, probability = 1, margin = 1, words = '{}', decided_by = :by,
+        business_type = :business_type, complaint_object = :complaint_object, urgency = :urgency, risk = :risk,
+        classified_at = :now
+    WHERE id = :id""")
+ONE = text("SELECT * FROM ticket WHERE id = :id")
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A ticket with the verdict on it, and what gave the verdict."""
+
+    ticket_id: UUID
+    ticket: Ticket
+    verdict: Verdict
+    matrix_version: str
+    model_version: str | None
+
+
+async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
+    """Keep new tickets with their classification; gives the ids of those not known before."""
+    verdicts = [item.verdict for item in items]
+    rows = await tx.rows(
+        ADD,
+        ids=[item.ticket_id for item in items],
+        tickets=[item.ticket.model_dump_json() for item in items],
+        states=["classified" if verdict.sure else "review" for verdict in verdicts],
+        situations=[verdict.situation.code for verdict in verdicts],
+        matrix_versions=[item.matrix_version for item in items],
+        model_versions=[item.model_version for item in items],
+        probabilities=[verdict.probability for verdict in verdicts],
+        margins=[verdict.margin for verdict in verdicts],
+        words=[" ".join(word.replace(" ", "") for word in verdict.words) for verdict in verdicts],
+        deciders=["model" if item.model_version else "matrix" for item in items],
+        business_types=[verdict.business_type for verdict in verdicts],
+        objects=[verdict.complaint_object for verdict in verdicts],
+        urgencies=[verdict.urgency for verdict in verdicts],
+        risks=[verdict.risk for verdict in verdicts],
+        now=tx.now,
+    )
+    return {row.id for row in rows}
+
+
+async def decide(tx: Transaction, ticket_id: UUID, verdict: Verdict, *, matrix_version: str, by: str) -> None:
+    """Write a person's decision over the classifier's; the ticket is locked."""
+    await tx.run(
+        DECIDE,
+        id=ticket_id,
+        situation=verdict.situation.code,
+        matrix_version=matrix_version,
+        by=by,
+        business_type=verdict.business_type,
+        complaint_object=verdict.complaint_object,
+        urgency=verdict.urgency,
+        risk=verdict.risk,
+        now=tx.now,
+    )
+
+
+async def one(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None:
+    """A ticket and its classification; None where it is not known."""
+    found = await (
+        source.rows(ONE, id=ticket_id) if isinstance(source, Transaction) else source.read(ONE, id=ticket_id)
+    )
+    return found[0] if found else None
