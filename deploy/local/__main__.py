@@ -83,7 +83,9 @@ def logs(names: tuple[str, ...]) -> None:
 def reset() -> None:
     """Stop everything and delete all local data: topics, tables, secrets, logs."""
     for place in _places():
-        Programs(place).shutdown()
+        if place.held():
+            _say(f"stopping what runs from {_shown(place.folder)}")
+            Programs(place).shutdown()
     for place in reversed(_places()):
         place.delete()
     _say("all local data are deleted")

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from deploy.local import backend, kafka, postgres
@@ -58,11 +59,13 @@ def started(say: Callable[[str], None]) -> Iterator[backend.Backend]:
         place.make()
         place.choose_ports(kafka.CLIENT_PORT, postgres.PORT)
         place.secret("postgres-password", lambda: secrets.token_hex(24))
-        broker = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, place.port(kafka.CLIENT_PORT))
+        broker = DockerContainer(KAFKA_IMAGE)
         for name, value in _broker_settings(place.port(kafka.CLIENT_PORT)).items():
             broker = broker.with_env(name, value)
-        server = DockerContainer(POSTGRES_IMAGE).with_bind_ports(5432, place.port(postgres.PORT))
-        server = server.with_env("POSTGRES_PASSWORD", place.secret("postgres-password"))
+        server = DockerContainer(POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", place.secret("postgres-password"))
+        for container, inside, name in ((broker, 9092, kafka.CLIENT_PORT), (server, 5432, postgres.PORT)):
+            # On the loopback alone: the library's own way would open the port to the whole network.
+            container.ports[f"{inside}/tcp"] = cast("int", ("127.0.0.1", place.port(name)))
         try:
             for container in (broker, server):
                 closing.enter_context(container)

@@ -8,6 +8,8 @@ from pathlib import Path
 from deploy.local import environment, kafka, postgres
 from deploy.local.place import Place
 
+FILES = 8_192  # a broker holds some per partition; many systems hand out 1,024 or fewer
+
 
 def main() -> None:
     """`python -m deploy.local.program NAME`, with the place in ZHIDA_PLACE."""
@@ -15,8 +17,10 @@ def main() -> None:
     place = Place(Path(os.environ["ZHIDA_PLACE"]))
     place.hold(name)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    if 0 <= soft < FILES:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard)
+        )
     plain = environment.outer()
     match name:
         case "kafka":

@@ -48,6 +48,7 @@ class Stack:
         stores = {
             "kafka_bootstrap_servers": self.backend.kafka_bootstrap_servers,
             "owner_database_url": self.backend.owner_database_url,
+            "kind": self.backend.kind,
         }
         self.place.remember("stores", stores)
         self.place.remember("settings", dict(settings or {}))
@@ -167,8 +168,8 @@ def joined(place: Place, say: Say = print) -> Stack | None:
     stores = place.recall("stores")
     if not programs.join() or not stores:
         return None
-    kind: backend.Kind = "local" if place.recall("ports").get("kafka") and programs.status("kafka").pid else "given"
-    return Stack(place, programs, Backend(kind, **stores), say)
+    kind: backend.Kind = "local" if stores["kind"] == "local" else "given"
+    return Stack(place, programs, Backend(kind, stores["kafka_bootstrap_servers"], stores["owner_database_url"]), say)
 
 
 def kept(place: Place, settings: Mapping[str, str], say: Say = print) -> Stack:
