@@ -1,0 +1,93 @@
+"""Zhida's HTTP APIs as the demo's players call them: a key, an Idempotency-Key for each command, patience.
+
+Errors:
+    Refused     Zhida answered 4xx; `status` and `problem` say why
+    Unanswered  no final answer after all attempts
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+ATTEMPTS = 6
+PAUSE = 0.2  # s before the second attempt, doubled each time
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+class Refused(Exception):
+    """Zhida said no."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(f"{status}: {problem.get('detail') or problem.get('title')}")
+        self.status, self.problem = status, problem
+
+
+class Unanswered(Exception):
+    """Zhida could not be reached, or had too much to do."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """One service, with one key."""
+
+    session: aiohttp.ClientSession
+    base_url: str
+    key: str
+
+    async def get(self, path: str, **query: str | int) -> Any:
+        """The answer's JSON. Raises Refused, Unanswered."""
+        return await self._send("GET", path, query=query)
+
+    async def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The same for a change that may be repeated."""
+        return await self._send("PUT", path, body=body)
+
+    async def post(self, path: str, body: Mapping[str, Any], *, key: str, agent: str | None = None) -> Any:
+        """The same for a command. `key`: its Idempotency-Key; `agent`: on whose behalf a platform calls."""
+        headers = {"Idempotency-Key": key} | ({"X-Agent-Id": agent} if agent else {})
+        return await self._send("POST", path, body=body, headers=headers)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        trouble = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(PAUSE * 2 ** (attempt - 1))
+            try:
+                async with self.session.request(
+                    method,
+                    self.base_url + path,
+                    params=query,
+                    json=body,
+                    headers={"Authorization": f"Bearer {self.key}", **(headers or {})},
+                    timeout=TIMEOUT,
+                ) as answer:
+                    raw = await answer.read()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                trouble = str(error) or type(error).__name__
+                continue
+            if answer.status < 300:
+                return orjson.loads(raw) if raw else None
+            if answer.status < 500 and answer.status != 429:
+                raise Refused(answer.status, _problem(raw))
+            trouble = f"answered {answer.status}"
+        raise Unanswered(f"{method} {path}: {trouble}, {ATTEMPTS} attempts")
+
+
+def _problem(raw: bytes) -> Mapping[str, Any]:
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        found = None
+    return found if isinstance(found, dict) else {"detail": raw[:200].decode("utf-8", "replace")}

@@ -1,0 +1,94 @@
+"""The call-centre platform: publishes tickets to the inbound topic at a steady pace, and some nuisance on purpose."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from demo.fact import Kind, Sent
+from libs.shared.events import INBOUND
+
+REPEATS = 50  # one ticket in so many is published a second time, a while later
+CONFLICTS = 150  # one in so many comes again with another text
+LATER = 7  # records between the two
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is to be published."""
+
+    kind: Kind
+    reference: str
+    value: bytes
+
+
+def records(tickets: Sequence[dict[str, Any]], seed: int) -> list[Record]:
+    """The tickets in their order, with repeats, contradictions and records that are no tickets strewn among them."""
+    planned = [Record("ticket", _reference(ticket), _encoded(ticket)) for ticket in tickets]
+    extra: list[tuple[int, Record]] = []
+    for number in range(0, len(tickets), REPEATS):
+        extra.append((number + LATER, Record("repeat", planned[number].reference, planned[number].value)))
+    for number in range(1, len(tickets), CONFLICTS):
+        other = _encoded({**tickets[number], "text": "同一编号，却是另一件事。"})
+        extra.append((number + LATER, Record("conflict", planned[number].reference, other)))
+    draw = random.Random(seed)
+    extra += [(draw.randrange(len(tickets)), record) for record in _bad(tickets[0])]
+    for place, record in sorted(extra, key=lambda each: each[0], reverse=True):
+        planned.insert(place, record)
+    return planned
+
+
+async def publish(
+    kafka: str, planned: Sequence[Record], rate: float, report: Callable[[int], None] = lambda _: None
+) -> list[Sent]:
+    """Publish in order, `rate` records a second; waits until the broker has confirmed the last one."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        began = asyncio.get_running_loop().time()
+        waiting = []
+        for number, record in enumerate(planned):
+            ahead = began + number / rate - asyncio.get_running_loop().time()
+            if ahead > 0.02:
+                await asyncio.sleep(ahead)
+            at = datetime.now(UTC)
+            key = record.reference.encode() or None
+            waiting.append((record, at, await producer.send(INBOUND, record.value, key=key)))
+            report(number + 1)
+        return [_sent(record, at, await confirmed) for record, at, confirmed in waiting]
+    finally:
+        await producer.stop()
+
+
+def _sent(record: Record, at: datetime, place: Any) -> Sent:
+    return Sent(record.kind, record.reference, place.partition, place.offset, at)
+
+
+def _bad(ticket: dict[str, Any]) -> list[Record]:
+    """One of each kind of record that intake must refuse by name."""
+    plain = {"channel": "12345", "title": "路灯不亮", "text": "小区门口路灯三天不亮。"}
+    wrong: list[tuple[str, bytes]] = [
+        ("12345|BAD-1", b'{"channel": "12345", '),
+        ("12345|BAD-2", _encoded({**plain, "external_ref": "BAD-2"}).replace("路灯".encode(), "路灯".encode("gbk"))),
+        ("12345|BAD-3", _encoded({**plain, "external_ref": "BAD-3", "priority": "high"})),
+        ("12345|BAD-4", _encoded({**plain, "external_ref": "BAD-4", "customer": {"star": 9}})),
+        ("12345|BAD-5", _encoded({"channel": "12345", "external_ref": "BAD-5", "text": "没有标题。"})),
+        ("", b"[]"),
+    ]
+    return [Record("bad", reference, value) for reference, value in wrong]
+
+
+def _reference(ticket: dict[str, Any]) -> str:
+    return f"{ticket.get('channel')}|{str(ticket.get('external_ref')).strip()}"
+
+
+def _encoded(ticket: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(ticket, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate: intake refuses it by name
+        return json.dumps(ticket).encode()
