@@ -7,6 +7,7 @@ either all of it or none.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -251,4 +252,4 @@ async def deliver(events: Sequence[Event], tx: Transaction) -> None:
                 else:
                     for event in group:
                         await handler(event, tx)
-            telemetry.EVENTS.labels(kind.type, "handled").inc(len(group))
+            tx.after_commit(partial(telemetry.EVENTS.labels(kind.type, "handled").inc, len(group)))

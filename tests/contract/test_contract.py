@@ -1,12 +1,13 @@
 """Contracts hold over time: every example ever published still loads, and the documents say what the code does."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from libs.shared import asyncapi, run
-from libs.shared.events import REFERENCE, Event, type_names
+from libs.shared.events import Event, type_names
 from libs.shared.service import Service
 
 HERE = Path(__file__).parent
@@ -45,8 +46,14 @@ def test_every_event_is_said_by_exactly_one_service_and_heard_events_are_said() 
     assert heard <= set(said)
 
 
-def test_no_ticket_handler_waits_for_a_reference_event() -> None:
-    assert {kind.type for service in SERVICES for kind in service.hears if kind.topic == REFERENCE} == set()
+def test_topics_file_names_who_says_and_who_hears_each_topic() -> None:
+    topics = tomllib.loads((DOCS.parent / "deploy" / "topics.toml").read_text(encoding="utf-8"))["topics"]
+    for name, topic in topics.items():
+        owners = {service.name for service in SERVICES if any(kind.topic == name for kind in service.says)}
+        readers = {service.name for service in SERVICES if name in service.topics}
+        assert set(topic["owner"]) - {"platforms"} == owners, name
+        assert set(topic["readers"]) - {"platforms"} == readers, name
+    assert {kind.topic for service in SERVICES for kind in service.says} <= set(topics)
 
 
 def test_asyncapi_document_is_up_to_date() -> None:
