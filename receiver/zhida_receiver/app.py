@@ -49,7 +49,7 @@ def receiver(
     receipts: Receipts,
     *,
     path: str = "/webhooks",
-    timeout: float = 15.0,  # seconds
+    timeout: float = 10.0,  # seconds; Zhida waits a little longer
     most_bytes: int = 1024 * 1024,
     keep: timedelta = KEEP,
     on_attempt: OnAttempt | None = None,

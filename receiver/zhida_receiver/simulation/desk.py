@@ -1,6 +1,7 @@
 """One simulated department at work: takes webhooks, works through orders, calls Zhida back."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from zhida_receiver.simulation.log import Log
 from zhida_receiver.simulation.phone import Command, Phone
 from zhida_receiver.simulation.plan import Role
 from zhida_receiver.simulation.speech import speech
+
+_log = logging.getLogger(__name__)
 
 _TO_DO = ("assigned", "accepted", "reopened")  # states of a work order that wait for the department
 
@@ -121,7 +124,8 @@ class Desk:
                 except NoticeUnreadable:
                     self.counts["unreadable"] += 1
                     return
-                self._start(name, self._work(order, key, may_return=notice.type == "work_order.assigned"))
+                fresh = notice.type == "work_order.assigned" and not data.get("reassigned_from")
+                self._start(name, self._work(order, key, may_return=fresh))
             case "return.ruled" if data.get("decision") == "reject":
                 self._start(name, self._resume(name, key))
             case "work_order.cancelled" if name in self._underway:
@@ -138,12 +142,18 @@ class Desk:
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
         if name and name not in self._underway:
             self._underway[name] = task
             task.add_done_callback(lambda _: self._underway.pop(name, None))
         else:
             self._loose.add(task)
             task.add_done_callback(self._loose.discard)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.counts["failed"] += 1
+            _log.error("%s: a work order's course broke off", self.role.code, exc_info=task.exception())
 
     async def _carry_on(self, found: OpenOrder, key: str) -> None:
         """Work on an order of the list from where it stands."""
@@ -197,8 +207,7 @@ class Desk:
         if way.ending == "return" and may_return and name not in self._returned:
             self._returned.add(name)
             reason = way.choice.choice(speech().returns)
-            suggests = self.role.behaviour.suggests
-            suggested = way.choice.choice(suggests) if suggests else None
+            suggested = self._other(way, than=self.role.code)
             await self._phone.call(
                 "return",
                 order,
@@ -258,13 +267,17 @@ class Desk:
     async def _rule(self, data: Mapping[str, Any], key: str) -> None:
         way = self._course(data, key)
         await asyncio.sleep(way.rule_after)
-        others = [code for code in self.role.behaviour.suggests if code != data.get("department")]
-        target = data.get("suggested_department") or (way.choice.choice(others) if others else None)
+        target = data.get("suggested_department") or self._other(way, than=data.get("department"))
         decision = "uphold" if way.upholds and target else "reject"
         target = str(target) if decision == "uphold" else None
         note = speech().ruling(decision, way.choice)
         name = str(data.get("work_order_id", ""))
         await self._tried("rule", data, self._zhida.rule, name, decision, department=target, note=note, key=key)
+
+    def _other(self, way: Course, *, than: str | None) -> str | None:
+        """A department to suggest or to rule for."""
+        others = [code for code in self.role.behaviour.suggests if code != than]
+        return way.choice.choice(others) if others else None
 
     def _course(self, data: Mapping[str, Any], otherwise: str) -> Course:
         return course(self.role.behaviour, self._seed, self.role.code, _words(data) or otherwise)

@@ -34,7 +34,7 @@ class Behaviour:
     answer_after: Delay = Delay(1.0)
     reply_after: Delay = Delay(0.5)  # to an agent's question
     rule_after: Delay = Delay(0.5)  # on a return, as lead department
-    returns: float = 0.0  # sent back as not ours, once per work order
+    returns: float = 0.0  # sent back as not ours; not what a ruling has brought here
     suggests: tuple[str, ...] = ()  # departments to suggest with a return, or to rule for; none: no suggestion
     never_accepts: float = 0.0  # lie untouched
     asks: float = 0.0  # ask the agent something before answering

@@ -135,7 +135,6 @@ async def test_work_order_is_accepted_contacted_and_answered(tmp_path: Path) -> 
         ("contacted", 200),
         ("answer", 200),
     ]
-    assert play.summary is not None
     assert "1 webhooks (0 duplicate, 0 refused)" in str(play.summary)
     assert "1 accepted, 1 answered" in str(play.summary)
 
@@ -161,7 +160,7 @@ async def test_department_that_works_twice_does_so_under_other_keys(tmp_path: Pa
 async def test_return_is_sent_once_and_the_order_taken_when_it_is_rejected(tmp_path: Path) -> None:
     zhida = Zhida()
     zhida.listed = [{"work_order_id": "w1", "ticket_id": "t1", "state": "assigned", "returns": 1}]
-    async with playing(zhida, tmp_path, returns=1, suggests=["metering"]) as play:
+    async with playing(zhida, tmp_path, returns=1, suggests=["power", "metering"]) as play:
         await play.send("work_order.assigned")
         await zhida.heard("w1/return")
         await play.send("return.ruled", "msg_2", decision="reject")
