@@ -189,7 +189,7 @@ class Flusher:
             rounds[place][command.handler].append(command)
         for groups in rounds:
             for handler, group in groups.items():
-                parents = {command.key: command.traceparent for command in group}
+                parents = {command.key: tx.traces.get(command.key, command.traceparent) for command in group}
                 with telemetry.spans(f"{self.running.service.name} {handler.__name__}", parents) as causes:
                     tx.causes.update(causes)
                     if takes_many(handler):

@@ -36,22 +36,27 @@ LIMITS = {  # a stopped process must not keep its locks
     "jit": "off",
 }
 
-# Locks streams in key order; the rows of new tickets are made here.
+# Locks streams in key order, and gives the traces they belong to; the rows of new tickets are made here.
 LOCK = text("""
     WITH locked AS (
         INSERT INTO stream (key, version) SELECT key, 0 FROM unnest(CAST(:keys AS text[])) AS k(key) ORDER BY key
-        ON CONFLICT (key) DO UPDATE SET version = stream.version RETURNING 1)
-    SELECT clock_timestamp() AS now, count(*) FROM locked""")
+        ON CONFLICT (key) DO UPDATE SET version = stream.version RETURNING key, traceparent)
+    SELECT clock_timestamp() AS now, count(*),
+        array_agg(key) FILTER (WHERE traceparent IS NOT NULL) AS streams,
+        array_agg(traceparent) FILTER (WHERE traceparent IS NOT NULL) AS parents FROM locked""")
 
 # Draws gapless versions and appends to the outbox; `back` counts an event's place from the end of its stream.
+# The first event's trace is kept for what commands and timers say later.
 PUBLISH = text("""
     WITH said AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
             CAST(:types AS text[]), CAST(:backs AS int[]), CAST(:parents AS text[]), CAST(:bodies AS bytea[]))
             WITH ORDINALITY AS e(id, topic, key, type, back, traceparent, body, place)),
     drawn AS (
-        INSERT INTO stream (key, version) SELECT key, count(*) FROM said GROUP BY key ORDER BY key
-        ON CONFLICT (key) DO UPDATE SET version = stream.version + excluded.version RETURNING key, version)
+        INSERT INTO stream (key, version, traceparent)
+        SELECT key, count(*), (array_agg(traceparent ORDER BY place))[1] FROM said GROUP BY key ORDER BY key
+        ON CONFLICT (key) DO UPDATE SET version = stream.version + excluded.version,
+            traceparent = coalesce(stream.traceparent, excluded.traceparent) RETURNING key, version)
     INSERT INTO outbox (event_id, topic, key, type, version, occurred_at, traceparent, body)
     SELECT s.id, s.topic, s.key, s.type, d.version - s.back, CAST(:now AS timestamptz), s.traceparent, s.body
     FROM said s JOIN drawn d USING (key) ORDER BY s.place""")
@@ -94,6 +99,7 @@ class Transaction:
     running: "Running"
     now: datetime  # database time (UTC), read once, after the locks were taken
     causes: dict[str, str] = field(default_factory=dict)  # ticket key → traceparent of what caused the change
+    traces: dict[str, str] = field(default_factory=dict)  # locked key → traceparent of the first thing said about it
     prepared: dict[UUID, Any] = field(default_factory=dict)  # event id → what `prepares` made of it
     said: list[Event] = field(default_factory=list)
     afterwards: list[Callable[[], None]] = field(default_factory=list)
@@ -142,7 +148,8 @@ class Transaction:
             key = event.key
             left[key] -= 1
             backs.append(left[key])
-            parents.append(self.causes.get(key) or self.causes.setdefault(key, new_traceparent()))
+            parent = self.causes.get(key) or self.traces.get(key)
+            parents.append(parent or self.causes.setdefault(key, new_traceparent()))
             ids.append(uuid7(self.now))
         await self.run(
             PUBLISH,
@@ -185,7 +192,8 @@ async def transaction(running: "Running", keys: Iterable[str] = ()) -> AsyncIter
 async def begun(running: "Running", connection: AsyncConnection, keys: Iterable[str]) -> Transaction:
     """Take the locks and read the clock, in one statement."""
     row = (await connection.execute(LOCK, {"keys": sorted({key for key in keys if key})})).one()
-    return Transaction(connection, running, row.now)
+    traces = dict(zip(row.streams or (), row.parents or (), strict=True))
+    return Transaction(connection, running, row.now, traces=traces)
 
 
 def committed(tx: Transaction) -> None:

@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.integration.kernel.conftest import Booked
-from tests.running import Harness, eventually
+from tests.integration.kernel.conftest import Booked, Deposited
+from tests.running import TRACEPARENT, Harness, eventually
 
 
 async def post(client: httpx.AsyncClient, ticket: UUID, amount: object, key: str | None = None) -> httpx.Response:
@@ -28,6 +28,16 @@ async def test_many_commands_share_a_transaction(h: Harness) -> None:
     [row] = await h.rows("SELECT count(DISTINCT xmin::text) AS transactions FROM outbox")
     assert row.transactions < 50
     assert [event.envelope.version for event in await h.said()] == list(range(1, 101))
+
+
+async def test_what_commands_and_loops_say_does_not_leave_the_trace_of_the_ticket(h: Harness) -> None:
+    ticket = uuid4()
+    await h.hear(Deposited(ticket_id=ticket, amount=1))
+    async with h.client("a1", "agent") as client:
+        await post(client, ticket, 5)
+    async with h.running.transaction([str(ticket)]) as tx:
+        tx.publish(Booked(ticket_id=ticket, amount=0))
+    assert [event.envelope.traceparent for event in await h.said()] == [TRACEPARENT] * 2
 
 
 async def test_repeated_key_replays_the_answer_and_does_nothing_more(h: Harness) -> None:

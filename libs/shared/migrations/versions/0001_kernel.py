@@ -13,8 +13,10 @@ def upgrade() -> None:
     # Event ids already handled. Partitioned by day through the time in the UUIDv7 itself.
     op.execute("CREATE TABLE inbox (id uuid PRIMARY KEY) PARTITION BY RANGE (id)")
     op.execute("CREATE TABLE inbox_default PARTITION OF inbox DEFAULT")
-    # The lock of a ticket, and the last version said about it.
-    op.execute("CREATE TABLE stream (key text PRIMARY KEY, version bigint NOT NULL) WITH (fillfactor = 60)")
+    # The lock of a ticket, the last version said about it, and the trace it belongs to.
+    op.execute(
+        "CREATE TABLE stream (key text PRIMARY KEY, version bigint NOT NULL, traceparent text) WITH (fillfactor = 60)"
+    )
     op.execute(
         "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL,"
         " topic text NOT NULL, key text NOT NULL, type text NOT NULL, version bigint NOT NULL,"
