@@ -1,14 +1,10 @@
 """Facts in, notices out: one write for a whole batch, whatever it holds."""
 
-from dataclasses import dataclass
-from uuid import UUID
-
-from libs.shared.command import Answer, Refused
 from libs.shared.contracts.notification import NotificationSent
 from libs.shared.db import Transaction
 from services.notification.domain import notice
 from services.notification.domain.notice import Fact, Notice
-from services.notification.store import channel, inbox
+from services.notification.store import inbox
 
 
 async def tell(events: list[Fact], tx: Transaction) -> None:
@@ -40,18 +36,3 @@ async def deliver(tx: Transaction, notices: list[Notice]) -> None:
     tx.after_commit(lambda: tx.running.wake("stream"))
     if queued:
         tx.after_commit(lambda: tx.running.wake("channels"))
-
-
-@dataclass(frozen=True)
-class Retry:
-    """Try a failed delivery again."""
-
-    delivery_id: UUID
-
-
-async def retry(args: Retry, tx: Transaction) -> Answer:
-    """Back into the queue, at its first attempt. Raises Refused 409 when it has not failed."""
-    if not await channel.retry(tx, args.delivery_id):
-        raise Refused(409, "Not failed", "only a delivery that has failed can be tried again")
-    tx.after_commit(lambda: tx.running.wake("channels"))
-    return Answer(202, {"id": str(args.delivery_id), "state": "pending"})

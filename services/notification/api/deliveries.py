@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 
 from libs.shared.contracts.notification import Kind
 from libs.shared.web import Caller, Refused, after, caller, command, cursor, problems, running
-from services.notification import handlers
 from services.notification.api.inbox import RecipientView
 from services.notification.domain.channel import State
 from services.notification.domain.notice import Recipient
+from services.notification.retry import Retry, again
 from services.notification.store import channel as store
 
 router = APIRouter(tags=["channels"])
@@ -78,7 +78,7 @@ async def retry(request: Request, delivery_id: UUID, who: Overseer) -> Response:
     row = await store.find(running(request), delivery_id)
     if row is None:
         raise Refused(404, "Not found", "there is no such delivery")
-    return await command(request, handlers.retry, handlers.Retry(delivery_id), key=str(row.ticket_id))
+    return await command(request, again, Retry(delivery_id), key=str(row.ticket_id))
 
 
 def _view(row: Any) -> DeliveryView:

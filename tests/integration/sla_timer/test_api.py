@@ -104,8 +104,8 @@ async def test_a_department_cannot_list_the_clocks_of_another(sla: Harness) -> N
         ({"department": "x" * 101}, "department"),
     ],
 )
-async def test_a_bad_query_is_refused_by_field(sla: Harness, query: dict[str, Any], field: str) -> None:
-    status, body = await get(sla, "/v1/clocks", "chief", "supervise", **query)
+async def test_a_bad_query_is_refused_by_field(shared_sla: Harness, query: dict[str, Any], field: str) -> None:
+    status, body = await get(shared_sla, "/v1/clocks", "chief", "supervise", **query)
     assert status == 422
     assert [error["field"] for error in body["errors"]] == [field]
 
@@ -120,13 +120,13 @@ async def test_a_bad_query_is_refused_by_field(sla: Harness, query: dict[str, An
     ],
 )
 async def test_what_may_not_be_seen_or_is_not_there(
-    sla: Harness, path: str, scopes: tuple[str, ...], status: int
+    shared_sla: Harness, path: str, scopes: tuple[str, ...], status: int
 ) -> None:
-    assert (await get(sla, path, "someone", *scopes))[0] == status
+    assert (await get(shared_sla, path, "someone", *scopes))[0] == status
 
 
-async def test_the_policy_in_force_can_be_read(sla: Harness) -> None:
-    status, body = await get(sla, "/v1/policy", "repair", "department")
+async def test_the_policy_in_force_can_be_read(shared_sla: Harness) -> None:
+    status, body = await get(shared_sla, "/v1/policy", "repair", "department")
     assert status == 200
     assert body["limits"]["accept"] == 1800
     assert [point["percent"] for point in body["warnings"]] == [50, 80, 100, 150]
