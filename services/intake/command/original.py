@@ -30,9 +30,7 @@ async def read(running: Running, ticket_id: UUID, principal: str, key_prefix: st
     vault = cast(Vault, running.resources)
     async with running.transaction() as tx:
         rows = await tx.rows(secret.SECRETS, ticket_id=ticket_id)
-        await tx.run(
-            secret.AUDIT, id=tx.new_id(), ticket_id=ticket_id, principal=principal, key_prefix=key_prefix, now=tx.now
-        )
+        await secret.audit(tx, ticket_id, principal, key_prefix)
     opened: dict[UUID, dict[str, str]] = {}
     try:
         for row in rows:

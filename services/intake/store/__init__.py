@@ -166,7 +166,7 @@ def standing(row: Row[Any]) -> Standing:
 async def move(tx: Transaction, moved: Sequence[Standing]) -> None:
     """Write where tickets now stand."""
     if moved:
-        await tx.run(MOVE, standings=orjson.dumps(moved, option=orjson.OPT_NON_STR_KEYS).decode())
+        await tx.run(MOVE, standings=orjson.dumps(moved, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 async def late(tx: Transaction, facts: Sequence[Fact]) -> None:

@@ -23,8 +23,8 @@ REJECT = text("""
         CAST(:bodies AS bytea[]))
     AS r(id, topic, partition, "offset", reference, errors, key_id, nonce, sealed)""")
 AUDIT = text("""
-    INSERT INTO audit (audit_id, ticket_id, principal, key_prefix, at)
-    VALUES (:id, :ticket_id, :principal, :key_prefix, :now)""")
+    INSERT INTO audit (audit_id, subject, principal, key_prefix, at)
+    VALUES (:id, :subject, :principal, :key_prefix, :now)""")
 
 SECRETS = text("""
     SELECT v.id, v.key_id, v.nonce, v.sealed FROM vault v WHERE v.id = :ticket_id
@@ -77,6 +77,11 @@ async def reject(tx: Transaction, records: Sequence[tuple[UUID, Record, str, Seq
         now=tx.now,
         **_sealed({id_: secret for id_, _, _, _, secret in records}),
     )
+
+
+async def audit(tx: Transaction, subject: UUID, principal: str, key_prefix: str) -> None:
+    """Note who reads the original of a ticket, or a refused record."""
+    await tx.run(AUDIT, id=tx.new_id(), subject=subject, principal=principal, key_prefix=key_prefix, now=tx.now)
 
 
 async def stale(tx: Transaction, table: str, after: UUID, key_id: str) -> Sequence[tuple[UUID, Sealed]]:

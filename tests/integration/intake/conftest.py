@@ -1,7 +1,7 @@
 """Intake on an empty database, and tickets to hand in."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -79,4 +79,15 @@ async def platform(h: Harness) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-Make = Callable[..., Json]
+@pytest.fixture(scope="module")
+async def shared(module_database: str, vault_key: str) -> AsyncIterator[Harness]:
+    """Intake on one database for a whole module: for what changes nothing."""
+    async with harness(service, module_database, vault_key=vault_key) as harnessed:
+        yield harnessed
+
+
+@pytest.fixture(scope="module")
+async def visitor(shared: Harness) -> AsyncIterator[httpx.AsyncClient]:
+    """A call-centre platform's client of it."""
+    async with shared.client("call-centre", "publish") as client:
+        yield client

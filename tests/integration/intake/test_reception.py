@@ -161,11 +161,11 @@ async def test_an_idempotency_key_with_another_body_is_refused(platform: httpx.A
     assert (await post(platform, ticket(), "key-1")).status_code == 422
 
 
-async def test_a_request_without_idempotency_key_is_refused(h: Harness, platform: httpx.AsyncClient) -> None:
-    answer = await platform.post("/v1/tickets", json=ticket())
+async def test_a_request_without_idempotency_key_is_refused(shared: Harness, visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.post("/v1/tickets", json=ticket())
     assert answer.status_code == 400
     assert fields(answer) == ["Idempotency-Key"]
-    assert await h.said() == []
+    assert await shared.said() == []
 
 
 @pytest.mark.parametrize(("scopes", "status"), [((), 401), (("agent",), 403), (("publish",), 202), (("admin",), 202)])
@@ -221,19 +221,19 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("changes", "named"), WRONG)
 async def test_a_wrong_field_is_named(
-    h: Harness, platform: httpx.AsyncClient, changes: dict[str, Any], named: list[str]
+    shared: Harness, visitor: httpx.AsyncClient, changes: dict[str, Any], named: list[str]
 ) -> None:
-    answer = await post(platform, ticket(**changes))
+    answer = await post(visitor, ticket(**changes))
     assert answer.status_code == 422
     assert fields(answer) == named
-    assert await h.said() == []
+    assert await shared.said() == []
 
 
 @pytest.mark.parametrize("name", ["channel", "external_ref", "title", "text"])
-async def test_a_missing_field_is_named(platform: httpx.AsyncClient, name: str) -> None:
+async def test_a_missing_field_is_named(visitor: httpx.AsyncClient, name: str) -> None:
     body = ticket()
     del body[name]
-    answer = await post(platform, body)
+    answer = await post(visitor, body)
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"field": name, "reason": "is missing"}]
 
@@ -257,12 +257,12 @@ UNREADABLE: list[tuple[bytes, str]] = [
 
 @pytest.mark.parametrize(("raw", "named"), UNREADABLE)
 async def test_a_body_that_cannot_be_read_is_refused(
-    h: Harness, platform: httpx.AsyncClient, raw: bytes, named: str
+    shared: Harness, visitor: httpx.AsyncClient, raw: bytes, named: str
 ) -> None:
-    answer = await post(platform, raw)
+    answer = await post(visitor, raw)
     assert answer.status_code == 400
     assert fields(answer) == [named]
-    assert await h.said() == []
+    assert await shared.said() == []
 
 
 @pytest.mark.parametrize(
@@ -281,17 +281,17 @@ async def test_a_body_that_cannot_be_read_is_refused(
         (GOOD[:-1] + b', "13812345678": 1}', "138****5678"),
     ],
 )
-async def test_a_body_of_another_shape_is_refused(platform: httpx.AsyncClient, raw: bytes, named: str) -> None:
+async def test_a_body_of_another_shape_is_refused(visitor: httpx.AsyncClient, raw: bytes, named: str) -> None:
     raw = raw.replace(b'"agent_id": "agent-7", ', b"")
-    answer = await post(platform, raw)
+    answer = await post(visitor, raw)
     assert answer.status_code == 422
     assert fields(answer) == [named]
 
 
-async def test_a_body_of_more_than_a_megabyte_is_refused(h: Harness, platform: httpx.AsyncClient) -> None:
-    answer = await post(platform, b'{"text": "' + b"x" * 1024 * 1024 + b'"}')
+async def test_a_body_of_more_than_a_megabyte_is_refused(shared: Harness, visitor: httpx.AsyncClient) -> None:
+    answer = await post(visitor, b'{"text": "' + b"x" * 1024 * 1024 + b'"}')
     assert answer.status_code == 413
-    assert await h.said() == []
+    assert await shared.said() == []
 
 
 async def test_a_large_list_is_read_in_a_thread_and_taken(h: Harness, platform: httpx.AsyncClient) -> None:
@@ -300,10 +300,10 @@ async def test_a_large_list_is_read_in_a_thread_and_taken(h: Harness, platform: 
     assert len(await h.said()) == 40
 
 
-async def test_wrong_fields_are_counted_by_name(platform: httpx.AsyncClient) -> None:
-    await post(platform, ticket(customer={"star": 9}))
-    await post(platform, [ticket(invented=1)])
-    metrics = (await platform.get("/metrics")).text
+async def test_wrong_fields_are_counted_by_name(visitor: httpx.AsyncClient) -> None:
+    await post(visitor, ticket(customer={"star": 9}))
+    await post(visitor, [ticket(invented=1)])
+    metrics = (await visitor.get("/metrics")).text
     assert 'zhida_intake_rejected_total{field="customer.star",way="http"}' in metrics
     assert 'zhida_intake_rejected_total{field="other",way="http"}' in metrics
     assert "invented" not in metrics

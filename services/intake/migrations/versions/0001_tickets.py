@@ -35,12 +35,12 @@ def upgrade() -> None:
         "CREATE TABLE vault (id uuid PRIMARY KEY, key_id text NOT NULL, nonce bytea NOT NULL, sealed bytea NOT NULL)"
     )
     op.execute("ALTER TABLE vault ALTER COLUMN sealed SET STORAGE EXTERNAL")  # ciphertext does not compress
-    # Who read an original.
+    # Who read an original (subject = ticket_id) or a refused record (subject = rejected_id).
     op.execute(
-        "CREATE TABLE audit (audit_id uuid PRIMARY KEY, ticket_id uuid NOT NULL, principal text NOT NULL,"
+        "CREATE TABLE audit (audit_id uuid PRIMARY KEY, subject uuid NOT NULL, principal text NOT NULL,"
         " key_prefix text NOT NULL, at timestamptz NOT NULL)"
     )
-    op.execute("CREATE INDEX audit_by_ticket ON audit (ticket_id, audit_id)")
+    op.execute("CREATE INDEX audit_by_subject ON audit (subject, audit_id)")
     # Records of the inbound topic that could not be taken; the record itself is sealed, bound to its id.
     op.execute(
         "CREATE TABLE rejected (rejected_id uuid PRIMARY KEY, topic text NOT NULL, partition int NOT NULL,"
