@@ -12,6 +12,7 @@ from libs.shared.contracts.dispatch import (
     WorkOrderAccepted,
     WorkOrderAnswered,
     WorkOrderAssigned,
+    WorkOrderCancelled,
     WorkOrderContacted,
     WorkOrderReturned,
 )
@@ -24,7 +25,9 @@ from services.sla_timer.domain.policy import Policy
 
 SOON = timedelta(seconds=1)  # later timers are found by the owner's own looking
 
-WorkOrderFact = WorkOrderAccepted | WorkOrderContacted | WorkOrderAnswered | WorkOrderReturned | ReturnRuled
+WorkOrderFact = (
+    WorkOrderAccepted | WorkOrderContacted | WorkOrderAnswered | WorkOrderReturned | WorkOrderCancelled | ReturnRuled
+)
 
 
 async def start(events: list[WorkOrderAssigned], tx: Transaction) -> None:
@@ -61,6 +64,12 @@ async def answer(events: list[WorkOrderAnswered], tx: Transaction) -> None:
 
 async def give_back(events: list[WorkOrderReturned], tx: Transaction) -> None:
     """The department's clocks stand still while its return is ruled on; the ticket's goes on."""
+    await _stop(tx, events, kinds=STAGES, kept=())
+
+
+async def cancel(events: list[WorkOrderCancelled], tx: Transaction) -> None:
+    """The ticket was classified again: the department owes nothing any more."""
+    await store.mark(tx, _pairs(events), ended=True)
     await _stop(tx, events, kinds=STAGES, kept=())
 
 

@@ -8,6 +8,7 @@ from libs.shared.contracts.dispatch import (
     WorkOrderAccepted,
     WorkOrderAnswered,
     WorkOrderAssigned,
+    WorkOrderCancelled,
     WorkOrderContacted,
     WorkOrderReturned,
 )
@@ -24,6 +25,7 @@ service = Service(
         WorkOrderContacted: handlers.contact,
         WorkOrderAnswered: handlers.answer,
         WorkOrderReturned: handlers.give_back,
+        WorkOrderCancelled: handlers.cancel,
         ReturnRuled: handlers.rule,
         TicketAnswered: handlers.settle,
         TicketClosed: handlers.close,

@@ -91,6 +91,7 @@ async def ask_departments(args: AskDepartments, tx: Transaction) -> Answer:
                 asker=args.by,
                 department=ground.department_of(order),
                 agent_id=args.by,
+                channel=ticket.brief.channel,
                 text=args.text,
             )
         )
@@ -150,6 +151,7 @@ async def reply(args: Reply, tx: Transaction) -> Answer:
             asked_by=question.asked_by,
             department=ground.department_of(order),
             agent_id=question.asker if question.asked_by == "agent" else ticket.brief.agent_id,
+            channel=ticket.brief.channel,
             text=args.text,
         )
     )
@@ -229,6 +231,7 @@ async def reopen(args: Reopen, tx: Transaction) -> Answer:
             by=args.by,
             reason=args.reason,
             work_order_ids=tuple(order.work_order_id for order in back),
+            departments=tuple(ground.department_of(order) for order in back),
         )
     )
     return Answer(200, {**ticket_standing(opened), "work_order_ids": [order.work_order_id for order in back]})

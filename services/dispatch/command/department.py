@@ -182,6 +182,7 @@ async def ask_agent(args: Ask, tx: Transaction) -> Answer:
             asker=args.by,
             department=ground.department_of(order),
             agent_id=ticket.brief.agent_id,
+            channel=ticket.brief.channel,
             text=args.text,
         )
     )

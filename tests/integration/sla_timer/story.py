@@ -81,6 +81,9 @@ class Story:
     def ruled(self, decision: Any) -> dispatch.ReturnRuled:
         return at(dispatch.ReturnRuled(**self._order(), decision=decision, by="lead"), self.now)
 
+    def cancelled(self) -> dispatch.WorkOrderCancelled:
+        return at(dispatch.WorkOrderCancelled(**self._order(), reason="classified_again"), self.now)
+
     def settled(self) -> dispatch.TicketAnswered:
         return at(
             dispatch.TicketAnswered(

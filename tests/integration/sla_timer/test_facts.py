@@ -99,6 +99,15 @@ async def test_an_upheld_return_ends_the_work_order_and_not_the_ticket(sla: Harn
     assert started(await sla.hear(successor)) == ["accept", "first_contact"]
 
 
+async def test_a_cancelled_work_order_has_no_clocks_and_the_ticket_keeps_its_own(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned())
+    assert stopped(await sla.hear(story.cancelled())) == {"accept": "cancelled", "first_contact": "cancelled"}
+    assert await sla.rows("SELECT kind FROM clock WHERE state = 'running'") == [("resolve",)]
+    successor = story.assigned(work_order_id=uuid4(), department=METER)
+    assert started(await sla.hear(successor)) == ["accept", "first_contact"]
+
+
 async def test_rework_runs_all_promises_again_from_the_reopening(sla: Harness) -> None:
     story = Story(timedelta(minutes=10))
     await sla.hear(story.assigned(star=5))
