@@ -115,6 +115,7 @@ def done(facts: Facts) -> Iterator[Finding]:
             calls[EFFECTS[call.name], str(call.work_order_id)].append(call)
     said: Counter[tuple[str, str]] = Counter()
     departments = {order.department for order in facts.orders}
+    departments |= {event.data["lead_department"]["code"] for event in facts.of("TicketClassified")}
     tickets: dict[str, str] = {str(order.work_order_id): str(order.ticket_id) for order in facts.orders}
     for type_name in EFFECTS.values():
         for event in facts.of(type_name):
