@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 LEAD = 12  # words at the beginning (the title, as a rule) that are counted once more on their own
 WEIGHTS = (1.0, 0.7, 1.0, 0.7)  # of the blocks words, lead words, pieces, lead pieces; measured by cross-validation
-AT_LEAST = (1, 1, 2, 2)  # texts that have a feature, by block, for it to be kept
+AT_LEAST = (1, 1, 3, 3)  # texts that have a feature, by block, for it to be kept
 _BITS = 21  # of a Unicode code point: a piece of up to three is one number
 
 Floats = NDArray[np.float32]

@@ -18,8 +18,9 @@ _han = re.compile(r"[\u3400-\u9fff]")
 
 
 def normal(text: str) -> str:
-    """NFKC, lower case, at most MAX_CHARACTERS: full-width and half-width forms are one."""
-    return unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).lower()
+    """NFKC, lower case, at most MAX_CHARACTERS: full-width and half-width forms are one; no lone surrogates."""
+    sound = text[:MAX_CHARACTERS].encode(errors="replace").decode()
+    return unicodedata.normalize("NFKC", sound).lower()
 
 
 def words(text: str) -> list[str]:

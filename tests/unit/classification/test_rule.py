@@ -1,0 +1,80 @@
+"""Business type, object of a complaint, urgency and grievance risk, by the rules of a pack: tables."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from libs.shared.contracts.classification import Risk, Urgency
+from libs.shared.contracts.intake import BusinessType, ComplaintObject, Customer, Ticket
+from services.classification import packs
+from services.classification.domain import pack, rule
+
+RULES = pack.read(packs.text("power_95598")).rules
+
+
+def ticket(**fields: Any) -> Ticket:
+    return Ticket.model_validate(
+        {"channel": "95598", "external_ref": "1", "title": "", "text": "", "opened_at": datetime.now(UTC)} | fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text", "usual", "expected"),
+    [
+        (None, "请问电价多少", "opinion", "inquiry"),
+        (None, "我要投诉，请问找谁", "inquiry", "complaint"),
+        (None, "举报并投诉他偷电", "opinion", "report"),
+        (None, "家里灯不亮", "fault", "fault"),
+        ("praise", "我要投诉", "fault", "praise"),
+    ],
+)
+def test_business_type(chosen: BusinessType | None, text: str, usual: BusinessType, expected: BusinessType) -> None:
+    assert rule.business_type(RULES, ticket(business_type=chosen), text, usual) == expected
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text", "usual", "expected"),
+    [
+        (None, "接线员态度差", "external", "internal"),
+        (None, "抢修师傅态度差", "external", "external"),
+        (None, "一直没有派单", "internal", "internal"),
+        ("external", "接线员态度差", "internal", "external"),
+    ],
+)
+def test_complaint_object(
+    chosen: ComplaintObject | None, text: str, usual: ComplaintObject, expected: ComplaintObject
+) -> None:
+    assert rule.complaint_object(RULES, ticket(complaint_object=chosen), text, usual) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sensitive", "usual", "expected"),
+    [
+        ("电线着火了", "opinion", False, "normal", "urgent"),
+        ("家里有呼吸机", "inquiry", False, "normal", "urgent"),
+        ("家里没电", "fault", True, "normal", "urgent"),
+        ("查电费", "inquiry", True, "normal", "normal"),
+        ("家里没电", "fault", False, "urgent", "urgent"),
+    ],
+)
+def test_urgency(text: str, kind: BusinessType, sensitive: bool, usual: Urgency, expected: Urgency) -> None:
+    found = rule.urgency(RULES, ticket(customer=Customer(sensitive=sensitive)), text, kind, usual)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "kind", "expected"),
+    [
+        ({}, "停电了", "fault", "normal"),
+        ({}, "再不处理我就找记者曝光", "fault", "high"),
+        ({"channel": "12398"}, "停电了", "opinion", "high"),
+        ({"channel": "12345"}, "停电了", "opinion", "normal"),
+        ({"channel": "12345"}, "停电了", "complaint", "high"),
+        ({}, "多次反映，没人管", "opinion", "high"),
+        ({}, "多次反映", "complaint", "normal"),
+        ({"customer": Customer(sensitive=True)}, "多次反映", "complaint", "high"),
+    ],
+)
+def test_grievance_risk(fields: dict[str, Any], text: str, kind: BusinessType, expected: Risk) -> None:
+    assert rule.risk(RULES, ticket(**fields), text, kind) == expected
