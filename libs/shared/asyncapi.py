@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic.json_schema import models_json_schema
 
-from libs.shared import web
+from libs.shared import admin, web
 from libs.shared.events import Event, type_names
 from libs.shared.service import Service
 
@@ -101,7 +101,7 @@ def _message(kind: type[Event], references: Any, said: dict[str, list[str]], hea
 
 def openapi(service: Service) -> str:
     """OpenAPI 3.1 of one service as YAML."""
-    app = web.application(service, lambda _: nullcontext())
+    app = web.application(service, [admin.router], lambda _: nullcontext())
     described = app.openapi()
     schemas = described.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = web.Problem.model_json_schema(ref_template="#/components/schemas/{model}")

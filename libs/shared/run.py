@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 import uvicorn
 from fastapi import FastAPI
 
-from libs.shared import command, keys, telemetry, web
+from libs.shared import admin, command, keys, telemetry, web
 from libs.shared.kafka import Consumer, Relay
 from libs.shared.service import PORTS, Running, Service
 from libs.shared.settings import Settings
@@ -48,7 +48,7 @@ async def started(service: Service, settings: Settings) -> AsyncIterator[tuple[R
         yield
 
     async with Running(service, settings).opened() as running:
-        app = attach(web.application(service, nothing), running)
+        app = attach(web.application(service, [admin.router], nothing), running)
         try:
             yield running, app
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import starlette.exceptions
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
@@ -148,8 +148,10 @@ def problem(status: int, title: str, detail: str = "", **extra: Any) -> Response
     return Response(json_bytes(content), status, headers, "application/problem+json")
 
 
-def application(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """The service's application; its `state.running` is set by the lifespan."""
+def application(
+    service: Service, routers: Sequence[APIRouter], lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+) -> FastAPI:
+    """The service's application with these routers beside its own; `run.attach` puts the process behind it."""
     app = FastAPI(
         title=f"Zhida {service.name}",
         version="1",
@@ -159,7 +161,8 @@ def application(service: Service, lifespan: Callable[[FastAPI], AbstractAsyncCon
         default_response_class=JSONResponse,
         separate_input_output_schemas=False,
     )
-    app.include_router(service.serves)
+    for router in (service.serves, *routers):
+        app.include_router(router)
     _health(app)
 
     @app.exception_handler(Refused)
