@@ -85,7 +85,7 @@ async def show(request: Request, ticket_id: UUID, _: Reader) -> view.TicketDetai
             "evidence": [asdict(each) for each in await store.question.evidence(process, ticket_id)],
             "amendments": added,
             "timeline": sorted(
-                [*_own(ticket, orders), *_asked(questions), *_added(added), *history], key=lambda event: event["at"]
+                [*history, *_asked(questions), *_added(added), *_own(ticket, orders)], key=lambda event: event["at"]
             ),
         }
     )

@@ -1,7 +1,7 @@
 """For executing departments under their own key, and for lead departments and supervisors who rule on returns."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,7 +12,7 @@ from services.dispatch import store
 from services.dispatch.api import sent, view
 from services.dispatch.command import court, department
 from services.dispatch.domain import payload
-from services.dispatch.domain.order import State, WorkOrder
+from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.ticket import Ticket
 
 router = APIRouter(tags=["departments"])
@@ -29,7 +29,7 @@ async def work_orders(
     *,
     who: Worker,
     state: Annotated[
-        State | Literal["open", "all", "contacted"],
+        payload.Filter,
         Query(description="`open`: something is to be done; `contacted`: accepted, and the customer was spoken to"),
     ] = "open",
     department: Annotated[str | None, Query(max_length=100, description="administrators: whose; others: own")] = None,

@@ -232,13 +232,10 @@ class Sender:
             await asyncio.wait(self.requests, timeout=DRAIN)
         for task in list(self.requests):
             task.cancel()
-        if self.results:
-            await self._tried("results", self._record)
         for lane in self.leaving:
             await lane.close()
-        self.leaving.clear()
-        self.held.clear()
-        self.results.clear()
+        if self.results:
+            await self._tried("results", self._record)
         with contextlib.suppress(SQLAlchemyError, OSError):
             await store.endpoint.release(self.running, self.running.owner)
             await self.running.release("delivery_sweep")

@@ -21,13 +21,17 @@ Kind: TypeAlias = Literal[
     "return.ruled",
     "test",
 ]
-ORDERS: tuple[Kind, ...] = ("work_order.assigned", "work_order.reopened")  # what the accept clock watches
+Filter: TypeAlias = Literal[
+    "open",  # something is still to be done
+    "contacted",  # accepted, and the customer was spoken to
+    "all", "assigned", "accepted", "reopened", "returned", "answered", "reassigned", "cancelled", "closed",
+]  # fmt: skip
 DEPARTMENT_MOVES = ("accept", "contacted", "questions", "evidence", "return", "answer")
 
 
 def body(kind: Kind, at: datetime, data: Mapping[str, Any]) -> str:
     """A webhook's body; `at` is when the fact happened (aware)."""
-    return orjson.dumps({"type": kind, "timestamp": at.isoformat(), "data": data}).decode()
+    return orjson.dumps({"type": kind, "timestamp": at.isoformat(), "data": data}, default=str).decode()
 
 
 def assigned(brief: Brief, order: WorkOrder, amendments: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
@@ -83,7 +87,7 @@ def shown(brief: Brief, order: WorkOrder, amendments: Sequence[Mapping[str, Any]
     }
 
 
-def states(name: str) -> tuple[State, ...] | None:
+def states(name: Filter) -> tuple[State, ...] | None:
     """The states that `?state=` asks for; None: all of them."""
     match name:
         case "all":
@@ -92,6 +96,5 @@ def states(name: str) -> tuple[State, ...] | None:
             return OPEN
         case "contacted":
             return ("accepted",)
-        case "assigned" | "accepted" | "reopened" | "returned" | "answered" | "reassigned" | "cancelled" | "closed":
+        case _:
             return (name,)
-    raise ValueError(name)

@@ -147,7 +147,7 @@ async def amendments(source: Transaction | Running, ids: Iterable[UUID]) -> dict
     found: dict[UUID, list[dict[str, Any]]] = {}
     for row in await rows(source, AMENDMENTS, ids=list(ids)):
         found.setdefault(row.ticket_id, []).append(
-            {"amendment_id": str(row.amendment_id), "text": row.text, "by": row.by, "at": row.at.isoformat()}
+            {"amendment_id": str(row.amendment_id), "text": row.text, "by": row.by, "at": row.at}
         )
     return found
 
@@ -180,7 +180,7 @@ async def rows(source: Transaction | Running, statement: Executable, **parameter
 
 def json(value: Any) -> str:
     """JSON of plain values, UUIDs and datetimes, as a parameter."""
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=str).decode()
 
 
 def _brief(row: Row[Any]) -> Brief:
