@@ -26,10 +26,13 @@ class Outcome:
 
 
 def with_decisions(data: Labelled, decided: Sequence[tuple[str, str, str]], matrix: Matrix) -> Labelled:
-    """The rows and what reviewers decided (title, text, situation), each under the label that covers its situation."""
+    """The rows and what reviewers decided (title, text, situation), each under the label that covers its situation.
+
+    Raises: Poison where the labels are not the matrix's.
+    """
     names = sorted(set(data.labels))
     covering = {
-        index: name for name, indices in zip(names, label_situations(matrix, names), strict=True) for index in indices
+        index: name for name, indices in zip(names, _situations(matrix, names), strict=True) for index in indices
     }
     rows = [
         (title, text, covering.get(matrix.by_code[code], code) if names else code)
@@ -48,13 +51,18 @@ def with_decisions(data: Labelled, decided: Sequence[tuple[str, str, str]], matr
 
 def learn(data: Labelled, matrix: Matrix, progress: Progress) -> Trained:
     """A model for this matrix. Raises Poison where the labels are not the matrix's, or there is too little."""
+    _situations(matrix, sorted(set(data.labels)))
     try:
-        label_situations(matrix, sorted(set(data.labels)))
         return train(data.whole, data.labels, data.groups, progress)
-    except LabelError as error:
-        raise Poison(f"{error}. Load the pack they belong to first: zhida classification matrix load NAME") from None
     except TrainingError as error:
         raise Poison(str(error)) from None
+
+
+def _situations(matrix: Matrix, names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    try:
+        return label_situations(matrix, names)
+    except LabelError as error:
+        raise Poison(f"{error}. Load the pack they belong to first: zhida classification matrix load NAME") from None
 
 
 async def keep(

@@ -164,10 +164,15 @@ def _repeats(matrix: Matrix) -> Iterator[Problem]:
 
 def _overlaps(matrix: Matrix) -> Iterator[Problem]:
     """Two phrases of which one covers the other: a text with the longer one would speak for both situations."""
-    claims = [(situation, phrase) for situation in matrix.situations for phrase in situation.phrases]
-    for situation, phrase in claims:
-        for other, its in claims:
-            if phrase is its or not phrase.covers(its) or (phrase.pieces == its.pieces and other.code < situation.code):
+    claims = [
+        (situation, phrase, "…".join(phrase.pieces)) for situation in matrix.situations for phrase in situation.phrases
+    ]
+    for situation, phrase, _ in claims:
+        first = phrase.pieces[0]
+        for other, its, whole in claims:
+            if first not in whole or phrase is its or not phrase.covers(its):
+                continue
+            if phrase.pieces == its.pieces and other.code < situation.code:
                 continue
             if other is situation:
                 yield Problem(f"situation {other.code}.phrases", f"'{its.text}' says no more than '{phrase.text}'")

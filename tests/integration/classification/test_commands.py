@@ -1,0 +1,209 @@
+"""`zhida classification …` against a real database: packs, training, models in force, evaluation."""
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from libs.shared.cli import zhida
+from libs.shared.contracts.classification import TicketClassified
+from services.classification.current import current
+from tests.integration.classification.conftest import received
+from tests.running import Harness
+
+TOPICS = {
+    "环境保护": ["油烟", "噪音", "废水", "粉尘", "焚烧", "臭气", "污染", "养猪场"],
+    "交通运输": ["公交车", "出租车", "高铁", "公路", "驾校", "堵车", "客运站", "司机"],
+    "教育文体": ["学校", "老师", "补课", "高考", "幼儿园", "学生", "教师", "学区"],
+}
+PLACES = ["东门", "西街", "南湖", "北桥", "中山路", "新村", "老城", "河边", "山上", "广场"]
+
+
+def labelled(path: Path, rows: int = 150, seed: int = 0, noise: float = 0.0) -> Path:
+    """A file of labelled messages, some with a wrong label."""
+    chance = random.Random(seed)
+    lines = ["title,text,department"]
+    for number in range(rows):
+        label = list(TOPICS)[number % 3]
+        cut = chance.sample(TOPICS[label], 4) + chance.sample(PLACES, 3)
+        chance.shuffle(cut)
+        said = chance.choice(list(TOPICS)) if chance.random() < noise else label
+        lines.append(f"{cut[0]},{''.join(cut)},{said}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+async def command(h: Harness | None, *arguments: str | Path) -> Result:
+    """Run the command line in another thread, as its own process would."""
+    environment = {"ZHIDA_LOG_LEVEL": "error"}
+    if h:
+        environment["DATABASE_URL"] = h.running.settings.database_url.get_secret_value()
+    line = ["classification", *map(str, arguments)]
+    return await asyncio.to_thread(CliRunner().invoke, zhida, line, None, environment)
+
+
+async def good(h: Harness | None, *arguments: str | Path) -> str:
+    result = await command(h, *arguments)
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.stdout
+
+
+async def test_matrix_is_loaded_shown_and_put_in_force_again(classification: Harness, tmp_path: Path) -> None:
+    await current(classification.running).refresh()
+    power = (await good(classification, "matrix", "list")).split()[0]
+    assert "in force: city_12345-" in await good(classification, "matrix", "load", "city_12345", "--by", "owner")
+    outline = await good(classification, "matrix", "show", "--full")
+    assert "7 classes" in outline
+    assert "环境保护 → 环境保护" in outline
+    assert power in await good(classification, "matrix", "activate", power, "--reason", "back")
+    history = await good(classification, "matrix", "list")
+    assert "by owner" in history
+    assert "back" in history
+    assert (await current(classification.running).refresh()).matrix.name == "power_95598"
+
+
+async def test_bad_pack_changes_nothing_and_says_everything(classification: Harness, tmp_path: Path) -> None:
+    await current(classification.running).refresh()
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: x\nclasses: []\n", encoding="utf-8")
+    for arguments in (("matrix", "load", bad), ("matrix", "check", bad)):
+        result = await command(classification, *arguments)
+        assert result.exit_code == 1
+        assert "classes: Tuple should have at least 1 item" in result.output
+        assert "departments: Field required" in result.output
+    assert len(await classification.rows("SELECT 1 FROM activation")) == 1
+    missing = await command(classification, "matrix", "activate", "no-such-version")
+    assert "there is no matrix version no-such-version" in missing.output
+
+
+async def test_trained_model_is_in_force_in_every_process_within_seconds(
+    classification: Harness, tmp_path: Path
+) -> None:
+    await good(classification, "matrix", "load", "city_12345")
+    out = await good(classification, "train", labelled(tmp_path / "rows.csv"))
+    assert "macro-F1" in out
+    assert "in force: model" in out
+    now = await current(classification.running).refresh()
+    assert now.model_version in out
+    await classification.said()
+    [said] = await classification.hear(received("中山路堵车，公交车和出租车司机都过不去"))
+    assert isinstance(said, TicketClassified)
+    assert said.lead_department.name == "交通运输"
+    assert (said.decided_by, said.model_version) == ("model", now.model_version)
+    assert set(said.words) & {"堵车", "公交车", "出租车", "司机"}
+
+
+async def test_worse_model_is_kept_but_not_put_in_force_unless_forced(classification: Harness, tmp_path: Path) -> None:
+    await good(classification, "matrix", "load", "city_12345")
+    await good(classification, "train", labelled(tmp_path / "good.csv"))
+    first = (await current(classification.running).refresh()).model_version
+    bad = labelled(tmp_path / "bad.csv", seed=1, noise=0.6)
+    refused = await command(classification, "train", bad)
+    assert refused.exit_code == 3
+    assert "worse than the model in force" in refused.output
+    assert "that neither had seen" in refused.output
+    assert (await current(classification.running).refresh()).model_version == first
+    assert "in force: model" in await good(classification, "train", bad, "--force")
+    assert (await current(classification.running).refresh()).model_version != first
+    assert first in await good(classification, "model", "rollback")
+    listed = await good(classification, "model", "list")
+    assert listed.count("macro-F1") == 3
+    assert f"* {first}" in listed
+    assert "none" in await good(classification, "model", "activate", "none")
+    assert (await current(classification.running).refresh()).model_version is None
+
+
+async def test_decisions_of_reviewers_are_learned_from(classification: Harness, tmp_path: Path) -> None:
+    await good(classification, "matrix", "load", "city_12345")
+    await current(classification.running).refresh()
+    ids = []
+    for number in range(3):
+        heard = received(f"麒麟阁那边的事{number}")
+        await classification.hear(heard)
+        ids.append(heard.ticket_id)
+    async with classification.client("li", "review") as http:
+        for ticket_id in ids:
+            headers = {"Idempotency-Key": str(ticket_id)}
+            body = {"situation": "T03-2"}
+            assert (await http.post(f"/v1/reviews/{ticket_id}/decide", json=body, headers=headers)).status_code == 200
+    result = await command(classification, "train", labelled(tmp_path / "rows.csv"), "--no-activate")
+    assert result.exit_code == 0
+    assert "153 rows" in result.output
+
+
+async def test_labels_of_another_pack_are_refused_by_name(classification: Harness, tmp_path: Path) -> None:
+    await current(classification.running).refresh()
+    result = await command(classification, "train", labelled(tmp_path / "rows.csv"))
+    assert result.exit_code == 1
+    assert "环境保护" in result.output
+    assert "matrix load" in result.output
+    assert "no model was ever in force" in (await command(classification, "model", "rollback")).output
+    assert "there is no model version x" in (await command(classification, "model", "activate", "x")).output
+
+
+async def test_model_that_does_not_fit_a_new_matrix_is_left_aside(classification: Harness, tmp_path: Path) -> None:
+    await good(classification, "matrix", "load", "city_12345")
+    await good(classification, "train", labelled(tmp_path / "rows.csv"))
+    await good(classification, "matrix", "load", "power_95598")
+    now = await current(classification.running).refresh()
+    assert (now.matrix.name, now.model_version) == ("power_95598", None)
+    version = (await good(classification, "model", "list")).split()[1]
+    assert "does not fit the matrix in force" in (await command(classification, "model", "activate", version)).output
+
+
+async def test_altered_model_bytes_are_not_loaded(classification: Harness, tmp_path: Path) -> None:
+    await good(classification, "matrix", "load", "city_12345")
+    await good(classification, "train", labelled(tmp_path / "rows.csv"))
+    await classification.rows("UPDATE model SET bytes = bytes || '\\x00'::bytea RETURNING 1")
+    with pytest.raises(OSError, match="SHA-256"):
+        await current(classification.running).refresh()
+
+
+async def test_train_and_evaluate_work_without_a_database(tmp_path: Path) -> None:
+    out = tmp_path / "model.npz"
+    rows = labelled(tmp_path / "rows.csv")
+    assert "wrote" in await good(None, "train", rows, "--out", out, "--pack", "city_12345")
+    unseen = labelled(tmp_path / "unseen.csv", seed=9)
+    printed = await good(None, "evaluate", unseen, "--model-file", out, "--pack", "city_12345")
+    for part in ("accuracy", "macro-F1", "precision", "coverage", "without a person", "ms of processor time"):
+        assert part in printed
+    found = json.loads(await good(None, "evaluate", unseen, "--model-file", out, "--pack", "city_12345", "--json"))
+    assert found["report"]["macro_f1"] > 0.9
+    assert found["matrix"].startswith("city_12345-")
+    cold = json.loads(await good(None, "evaluate", unseen, "--pack", "city_12345", "--json"))
+    assert cold["report"]["rows"] == 150
+
+
+async def test_evaluation_takes_the_model_in_force_or_none(classification: Harness, tmp_path: Path) -> None:
+    await good(classification, "matrix", "load", "city_12345")
+    await good(classification, "train", labelled(tmp_path / "rows.csv"))
+    unseen = labelled(tmp_path / "unseen.csv", seed=9)
+    learned = json.loads(await good(classification, "evaluate", unseen, "--json"))
+    cold = json.loads(await good(classification, "evaluate", unseen, "--json", "--model", "none"))
+    assert learned["report"]["log_loss"] < cold["report"]["log_loss"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nowhere.csv", "--out", "m"), "nowhere.csv: No such file"),
+        (("evaluate", "nowhere.csv", "--pack", "city_12345"), "nowhere.csv: No such file"),
+        (("evaluate",), "Missing argument"),
+        (("matrix", "check", "nowhere"), "neither a file nor one of the packs city_12345, power_95598"),
+    ],
+)
+async def test_bad_arguments_are_named(arguments: tuple[str, ...], message: str) -> None:
+    result = await command(None, *arguments)
+    assert result.exit_code != 0
+    assert message in result.output
+
+
+async def test_broken_model_file_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "model.npz"
+    broken.write_bytes(b"nothing")
+    rows = labelled(tmp_path / "rows.csv")
+    result = await command(None, "evaluate", rows, "--model-file", broken, "--pack", "city_12345")
+    assert (result.exit_code, "not a model" in result.output) == (1, True)
