@@ -73,7 +73,7 @@ REPORT = text("""
     WHERE e.department = n.department""")
 BACKLOG = text("""
     SELECT s.state, (SELECT count(*) FROM (SELECT 1 FROM delivery d
-        WHERE d.department = :department AND d.state = s.state LIMIT 10000) AS some) AS number
+        WHERE d.department = :department AND d.state = s.state LIMIT 10000) AS first_ones) AS number
     FROM (VALUES ('pending'), ('waiting'), ('inbox')) AS s(state)""")
 
 

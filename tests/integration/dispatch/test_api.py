@@ -13,9 +13,9 @@ async def test_a_department_sees_only_its_own_work_orders(world: World) -> None:
     ticket_id = await world.classify(METER, REPAIR)
     order = (await world.orders(ticket_id))["meter"]
     path = f"/v1/work-orders/{order['work_order_id']}"
-    assert [each["department"] for each in (await world.departments["meter"].get("/v1/work-orders")).json()["items"]] == [
-        "meter"
-    ]
+    assert [
+        each["department"] for each in (await world.departments["meter"].get("/v1/work-orders")).json()["items"]
+    ] == ["meter"]
     assert (await world.departments["repair"].get(path)).status_code == 404
     assert (await world.departments["marketing"].get(path)).status_code == 200  # leads the ticket
     for move, body in (

@@ -40,7 +40,7 @@ async def test_an_upheld_return_gives_the_work_order_to_another_department(world
     ticket_id, order = await returned(world)
     answer = await world.done("marketing", order, "ruling", decision="uphold", note="确属抢修")
     assert (answer["state"], answer["reassigned_to"]["department"]) == ("reassigned", "repair")
-    found = [each for each in await world.arrives("repair", "work_order.assigned", 2)]
+    found = await world.arrives("repair", "work_order.assigned", 2)
     new = next(each for each in found if each.data["ticket_id"] == str(ticket_id))
     assert new.data["reassigned_from"] == order["work_order_id"]
     [ruled] = await world.arrives("meter", "return.ruled")

@@ -13,7 +13,9 @@ from tests.running import Harness
 async def test_each_executing_department_gets_its_work_order_at_once(dispatch: Harness) -> None:
     events = [classified(METER, REPAIR), classified(REPAIR), classified(METER, METER)]
     said = await dispatch.hear(*events)
-    assert [(event.ticket_id, event.department.code) for event in said if isinstance(event, says.WorkOrderAssigned)] == [
+    assert [
+        (event.ticket_id, event.department.code) for event in said if isinstance(event, says.WorkOrderAssigned)
+    ] == [
         (events[0].ticket_id, "meter"),
         (events[0].ticket_id, "repair"),
         (events[1].ticket_id, "repair"),
@@ -22,7 +24,7 @@ async def test_each_executing_department_gets_its_work_order_at_once(dispatch: H
     assert [event.envelope.traceparent for event in said] == [events[0].envelope.traceparent] * 4
     rows = await dispatch.rows("SELECT department, state, ticket_id FROM work_order ORDER BY work_order_id")
     assert sorted((row.ticket_id, row.department) for row in rows) == sorted(
-        (event.ticket_id, event.department.code) for event in said if isinstance(event, says.WorkOrderAssigned)
+        (event.ticket_id, event.department.code) for event in assigned
     )
 
 
