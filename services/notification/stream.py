@@ -7,9 +7,11 @@ resumes with the last id it saw, here or at another process.
 
 import asyncio
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -37,6 +39,9 @@ LATENCY = Histogram(
 )
 
 
+Place = tuple[str, int]  # address of an inbox, and the last number seen in it
+
+
 @dataclass(eq=False)
 class Connection:
     """One reader of one or several inboxes."""
@@ -48,15 +53,16 @@ class Connection:
     full_since: float | None = None  # monotonic
     ended: str | None = None  # why we ended it
 
-    def offer(self, address: str, number: int, data: bytes) -> None:
-        """Queue a notice where there is room; else the next look brings it again."""
+    def offer(self, address: str, number: int, data: bytes) -> bool:
+        """Queue a notice; False where there is no room: it will be offered again."""
         if self.size >= QUEUE_BYTES:
             self.full_since = self.full_since or time.monotonic()
-            return
+            return False
         self.cursor.numbers[address] = number
         self.waiting.append(b"id: " + str(self.cursor).encode() + b"\ndata: " + data + b"\n\n")
         self.size += len(self.waiting[-1])
         self.ready.set()
+        return True
 
     def end(self, reason: str) -> None:
         """Let the reader's request come to its end."""
@@ -65,28 +71,22 @@ class Connection:
             CUT.labels(reason).inc()
             self.ready.set()
 
-    async def take(self, seconds: float) -> bytes:
-        """All that waits, as soon as there is something; nothing after that long or when it has ended."""
+    async def wait(self, seconds: float) -> None:
+        """Until something waits or it has ended, at most that long."""
         if not self.waiting and not self.ended:
             self.ready.clear()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self.ready.wait(), seconds)
-            except TimeoutError:
-                return b""
-        taken = b"".join(self.waiting)
-        PUSHED.inc(len(self.waiting))
-        self.waiting.clear()
-        self.size, self.full_since = 0, None
-        return taken
 
 
 class Hub:
-    """The connections of this process."""
+    """The connections of this process, listed under the places where they wait for more."""
 
     def __init__(self, running: Running, show: Callable[[Any], Mapping[str, Any]]) -> None:
         self._running = running
         self._show = show
         self._connections: set[Connection] = set()
+        self._waiting: dict[Place, set[Connection]] = {}
         self._someone = asyncio.Event()
 
     def __len__(self) -> int:
@@ -96,6 +96,7 @@ class Hub:
         """Begin to follow the inboxes of that cursor from its numbers on."""
         connection = Connection(cursor)
         self._connections.add(connection)
+        self._list(connection, cursor.numbers.items())
         CONNECTIONS.set(len(self._connections))
         self._someone.set()
         self._running.wake("stream")
@@ -106,9 +107,23 @@ class Hub:
     def leave(self, connection: Connection) -> None:
         """The reader is gone."""
         self._connections.discard(connection)
+        self._unlist(connection, connection.cursor.numbers.items())
         CONNECTIONS.set(len(self._connections))
         if not self._connections:
             self._someone.clear()
+
+    async def take(self, connection: Connection, seconds: float) -> bytes:
+        """All that waits for a reader, as soon as there is something; nothing after that long or when it has ended."""
+        await connection.wait(seconds)
+        taken = b"".join(connection.waiting)
+        PUSHED.inc(len(connection.waiting))
+        connection.waiting.clear()
+        connection.size = 0
+        if connection.full_since is not None and connection in self._connections:
+            connection.full_since = None
+            self._list(connection, connection.cursor.numbers.items())
+            self._running.wake("stream")
+        return taken
 
     async def run(self) -> None:
         """Look for news until the process stops, then end every stream."""
@@ -124,6 +139,7 @@ class Hub:
                 failures += 1
                 more = False
                 log.warning("stream.retry", error=type(error).__name__)
+            self._cut()
             await self._running.pause(min(REST_SECONDS * 2**failures, 2.0))
             if not more:
                 await self._running.wait("stream", LOOK_SECONDS - REST_SECONDS)
@@ -131,31 +147,47 @@ class Hub:
             connection.end("stopping")
 
     async def look(self) -> bool:
-        """One statement for all who have room; answers whether some inbox has more than it gave."""
-        listening: dict[tuple[str, int], list[Connection]] = {}
-        for connection in self._with_room():
-            for place in connection.cursor.numbers.items():
-                listening.setdefault(place, []).append(connection)
-        if not listening:
+        """One statement for all who wait; answers whether some inbox has more than it gave."""
+        if not self._waiting:
             return False
-        rows = await inbox.news(self._running, listening.keys(), PAGE)
-        given: dict[tuple[str, int], int] = defaultdict(int)
+        rows = await inbox.news(self._running, list(self._waiting), PAGE)
+        more = False
         now = time.time()
-        for row in rows:
-            place = row.recipient, row.after
-            given[place] += 1
-            data = json_bytes(self._show(row))
-            LATENCY.observe(max(now - row.created_at.timestamp(), 0))
-            for connection in listening[place]:
-                connection.offer(row.recipient, row.number, data)
-        return PAGE in given.values()
+        for place, group in groupby(rows, key=lambda row: (row.recipient, row.after)):
+            found = list(group)
+            notices = [(row.number, json_bytes(self._show(row))) for row in found]
+            LATENCY.observe(max(now - found[0].created_at.timestamp(), 0))
+            more = more or len(found) == PAGE
+            for connection in list(self._waiting.get(place, ())):
+                self._give(connection, place, notices)
+        return more
 
-    def _with_room(self) -> Iterable[Connection]:
+    def _give(self, connection: Connection, place: Place, notices: Sequence[tuple[int, bytes]]) -> None:
+        """Hand over what there is room for; a full connection is listed nowhere until its reader has taken."""
+        before = list(connection.cursor.numbers.items())
+        for number, data in notices:
+            if not connection.offer(place[0], number, data):
+                self._unlist(connection, before)
+                return
+        self._unlist(connection, [place])
+        self._list(connection, [(place[0], connection.cursor.numbers[place[0]])])
+
+    def _list(self, connection: Connection, places: Iterable[Place]) -> None:
+        for place in places:
+            self._waiting.setdefault(place, set()).add(connection)
+
+    def _unlist(self, connection: Connection, places: Iterable[Place]) -> None:
+        for place in places:
+            waiting = self._waiting.get(place)
+            if waiting is not None:
+                waiting.discard(connection)
+                if not waiting:
+                    del self._waiting[place]
+
+    def _cut(self) -> None:
         now = time.monotonic()
         for connection in self._connections:
-            if connection.full_since is None:
-                yield connection
-            elif now - connection.full_since > STUCK_SECONDS:
+            if connection.full_since is not None and now - connection.full_since > STUCK_SECONDS:
                 connection.end("slow")
 
     async def _idle(self) -> None:

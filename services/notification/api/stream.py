@@ -90,7 +90,7 @@ async def _events(request: Request, connection: Connection) -> AsyncIterator[byt
     try:
         yield FIRST
         while True:
-            taken = await connection.take(resources.settings.stream_heartbeat)
+            taken = await resources.hub.take(connection, resources.settings.stream_heartbeat)
             if taken:
                 yield taken
             elif connection.ended:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from libs.shared.contracts.classification import Department
+from libs.shared.contracts.classification import Department, SlaClass
 from libs.shared.contracts.dispatch import WorkOrderAssigned
+from libs.shared.contracts.intake import Star
 from libs.shared.contracts.sla_timer import (
     Clock,
     ClockBreached,
@@ -39,6 +40,8 @@ class Promise:
     started_at: datetime
     limit_seconds: int
     rule: str  # the place in the policy that set the limit
+    sla_class: SlaClass
+    star: Star  # the highest heard of
 
     @property
     def due_at(self) -> datetime:
@@ -113,7 +116,7 @@ class Plan:
 
     ticket_id: UUID
     starts: tuple[Promise, ...] = ()
-    replaced: tuple[UUID, ...] = ()  # clocks that a shorter one takes the place of
+    replaced: tuple[UUID, ...] = ()  # clocks whose place one of them takes
 
     def said(self) -> ClocksStarted:
         """The one event for all clocks it starts."""
@@ -126,8 +129,8 @@ def assign(
     """Start accept and first contact for the work order, and resolve for its ticket.
 
     Args: `known`: every clock of the ticket. A work order whose clocks are known, a stage already passed and an ended
-    ticket start nothing. A resolve clock that runs longer than this work order's star, class and urgency allow
-    is replaced by a shorter one from the same opening (就高原则).
+    ticket start nothing. A resolve clock that runs longer than the highest star and the urgency allow (就高原则), or
+    by a class the ticket has no more, is replaced by another one from the same opening.
     """
     if order.ticket_ended:
         return Plan(event.ticket_id)
@@ -136,13 +139,19 @@ def assign(
     for kind in STAGES:
         if kind not in had and order.needs(kind):
             starts.append(_promise(event, new_id(), kind, event.occurred_at, policy.stage_limit(kind, event.urgency)))
-    limit = policy.resolve_limit((event.star,), event.sla_class, event.urgency)
     running = [clock.promise for clock in known if clock.promise.kind == "resolve" and clock.state == "running"]
-    slower = tuple(promise.id for promise in running if promise.limit_seconds > limit[0])
-    if slower or not running:
+    star = max([event.star, *(promise.star for promise in running)])
+    limit = policy.resolve_limit((star,), event.sla_class, event.urgency)
+    replaced = tuple(
+        promise.id
+        for promise in running
+        if promise.limit_seconds > limit[0]
+        or (promise.sla_class != event.sla_class and promise.limit_seconds != limit[0])
+    )
+    if replaced or not running:
         started_at = running[0].started_at if running else event.opened_at
-        starts.append(_promise(event, new_id(), "resolve", started_at, limit))
-    return Plan(event.ticket_id, tuple(starts), slower)
+        starts.append(replace(_promise(event, new_id(), "resolve", started_at, limit), star=star))
+    return Plan(event.ticket_id, tuple(starts), replaced)
 
 
 def _promise(
@@ -160,6 +169,8 @@ def _promise(
         started_at=started_at,
         limit_seconds=limit[0],
         rule=limit[1],
+        sla_class=event.sla_class,
+        star=event.star,
     )
 
 

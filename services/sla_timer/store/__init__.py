@@ -55,11 +55,12 @@ CLOCKS = text(f"SELECT {CLOCK} FROM clock WHERE ticket_id = ANY(CAST(:tickets AS
 
 START = text("""
     INSERT INTO clock (id, ticket_id, work_order_id, kind, department, department_name, lead, lead_name, supervisor,
-        started_at, due_at, limit_seconds, rule)
+        started_at, due_at, limit_seconds, rule, sla_class, star)
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[]), CAST(:work_orders AS uuid[]),
         CAST(:kinds AS text[]), CAST(:departments AS text[]), CAST(:department_names AS text[]), CAST(:leads AS text[]),
         CAST(:lead_names AS text[]), CAST(:supervisors AS text[]), CAST(:starts AS timestamptz[]),
-        CAST(:dues AS timestamptz[]), CAST(:limits AS bigint[]), CAST(:rules AS text[]))""")
+        CAST(:dues AS timestamptz[]), CAST(:limits AS bigint[]), CAST(:rules AS text[]),
+        CAST(:classes AS text[]), CAST(:stars AS int[]))""")
 
 # A late end is missed, whatever it is; an end in time is met where it keeps the promise, else nobody needs it any more.
 STOP = text("""
@@ -159,6 +160,8 @@ async def start(tx: Transaction, promises: Sequence[Promise], timers: Sequence[T
         dues=[each.due_at for each in promises],
         limits=[each.limit_seconds for each in promises],
         rules=[each.rule for each in promises],
+        classes=[each.sla_class for each in promises],
+        stars=[each.star for each in promises],
     )
     await timer.add(tx, timers)
 
@@ -185,7 +188,7 @@ async def stop(
 
 
 async def replace(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, list[StoppedClock]]:
-    """Cancel clocks whose place a shorter one takes."""
+    """Cancel clocks whose place another one takes."""
     return _stopped(await tx.rows(REPLACE, ids=ids, now=tx.now)) if ids else {}
 
 

@@ -8,7 +8,7 @@ from libs.shared.contracts.classification import Department
 from services.sla_timer.domain.clock import Promise
 
 CLOCK = """id, ticket_id, work_order_id, kind, department, department_name, lead, lead_name, supervisor, started_at,
-    due_at, limit_seconds, rule, state, stopped_at, passed, generation"""
+    due_at, limit_seconds, rule, sla_class, star, state, stopped_at, passed, generation"""
 
 
 def promised(row: Row[Any]) -> Promise:
@@ -24,4 +24,6 @@ def promised(row: Row[Any]) -> Promise:
         started_at=row.started_at,
         limit_seconds=row.limit_seconds,
         rule=row.rule,
+        sla_class=row.sla_class,
+        star=row.star,
     )

@@ -101,7 +101,7 @@ async def test_a_reader_that_takes_nothing_is_bounded_and_misses_nothing(
     while got.count(b"\ndata: ") < 50:
         assert time.monotonic() < deadline
         assert connection.size < 3000 + 2000
-        got += await connection.take(0.2)
+        got += await hub(desk).take(connection, 0.2)
         await asyncio.sleep(0)
     ids = [int(line[4:]) for line in got.split(b"\n") if line.startswith(b"id: ")]
     assert ids == list(range(1, 51))
@@ -126,10 +126,10 @@ async def test_a_reader_far_behind_does_not_hold_up_another_of_the_same_inbox(de
     behind = hub(desk).connect(Cursor({"agent:a1": 0}))
     ahead = hub(desk).connect(Cursor({"agent:a1": 400}))
     await desk.hear(answered("a1"))
-    assert b"id: 401\n" in await ahead.take(10)
+    assert b"id: 401\n" in await hub(desk).take(ahead, 10)
     got = b""
     while b"id: 401\n" not in got:
-        got += await asyncio.wait_for(behind.take(10), 15)
+        got += await asyncio.wait_for(hub(desk).take(behind, 10), 15)
     assert got.count(b"id: ") == 401
     hub(desk).leave(ahead)
     hub(desk).leave(behind)
@@ -139,7 +139,7 @@ async def test_all_connections_are_served_by_one_statement_a_look(desk: Harness)
     connections = [hub(desk).connect(Cursor({f"agent:a{place}": 0})) for place in range(300)]
     await desk.hear(*[answered(f"a{place}") for place in range(300)])
     for connection in connections:
-        assert b"id: 1\n" in await connection.take(10)
+        assert b"id: 1\n" in await hub(desk).take(connection, 10)
     looks: list[str] = []
     listen(
         desk.running.engine.sync_engine,

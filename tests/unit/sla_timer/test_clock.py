@@ -58,6 +58,8 @@ def promise(**changes: Any) -> Promise:
         "started_at": ASSIGNED,
         "limit_seconds": 1800,
         "rule": "default: limits.accept",
+        "sla_class": "maintenance",
+        "star": 1,
     }
     return Promise(**{**values, **changes})
 
@@ -103,23 +105,26 @@ def test_a_stage_that_was_heard_of_before_starts_no_clock(order: WorkOrder, kind
 
 
 @pytest.mark.parametrize(
-    ("running", "star", "started", "replaced"),
+    ("had", "star", "sla_class", "limit_hours"),
     [
-        (96 * 3600, 1, [], 0),
-        (96 * 3600, 5, [8 * 3600], 1),
-        (8 * 3600, 1, [], 0),
-        (24 * 3600, 4, [], 0),
+        (1, 1, "maintenance", None),
+        (1, 5, "maintenance", 8),
+        (5, 1, "maintenance", None),
+        (4, 4, "maintenance", None),
+        (5, 1, "construction", 20 * 24),
+        (1, 5, "construction", 20 * 24),
     ],
 )
-def test_a_second_work_order_keeps_the_shorter_resolve_clock(
-    running: int, star: int, started: list[int], replaced: int
+def test_a_further_work_order_tightens_the_resolve_clock_or_gives_it_the_new_class(
+    had: int, star: int, sla_class: str, limit_hours: int | None
 ) -> None:
-    known = [Known(resolve(running), "running")]
-    made = plan(assigned(star=star, opened_at=OPENED + timedelta(hours=1)), known=known)
+    hours = {1: 96, 4: 24, 5: 8}[had]
+    known = [Known(resolve(hours * 3600, star=had), "running")]
+    made = plan(assigned(star=star, sla_class=sla_class, opened_at=OPENED + timedelta(hours=1)), known=known)
     again = [each for each in made.starts if each.kind == "resolve"]
-    assert [each.limit_seconds for each in again] == started
-    assert all(each.started_at == OPENED for each in again)
-    assert len(made.replaced) == replaced
+    assert [each.limit_seconds // 3600 for each in again] == ([limit_hours] if limit_hours else [])
+    assert all((each.started_at, each.star) == (OPENED, max(had, star)) for each in again)
+    assert len(made.replaced) == len(again)
 
 
 def test_a_repeated_assignment_starts_nothing() -> None:

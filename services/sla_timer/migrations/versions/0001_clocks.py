@@ -67,7 +67,7 @@ def upgrade() -> None:
         " kind text NOT NULL CHECK (kind IN ('accept', 'first_contact', 'resolve')),"
         " department text, department_name text, lead text NOT NULL, lead_name text NOT NULL,"
         " supervisor text NOT NULL, started_at timestamptz NOT NULL, due_at timestamptz NOT NULL,"
-        " limit_seconds bigint NOT NULL, rule text NOT NULL,"
+        " limit_seconds bigint NOT NULL, rule text NOT NULL, sla_class text NOT NULL, star int NOT NULL,"
         " state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'met', 'missed', 'cancelled')),"
         " stopped_at timestamptz, passed int NOT NULL DEFAULT 0, generation int NOT NULL DEFAULT 0)"
         f" WITH (fillfactor = 70, {VACUUM})"
