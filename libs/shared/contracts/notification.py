@@ -21,7 +21,7 @@ class NotificationSent(Event, topic=NOTICES):
     recipient_kind: RecipientKind
     recipient: str
     kind: Kind
-    channel: str  # inbox, webhook
+    channel: str  # "inbox", or the name of the channel
     number: int | None  # the recipient's own running number; None for channels without one
     caused_at: datetime  # when the fact behind it happened
 
