@@ -13,9 +13,8 @@ from tests.running import Harness
 async def test_each_executing_department_gets_its_work_order_at_once(dispatch: Harness) -> None:
     events = [classified(METER, REPAIR), classified(REPAIR), classified(METER, METER)]
     said = await dispatch.hear(*events)
-    assert [
-        (event.ticket_id, event.department.code) for event in said if isinstance(event, says.WorkOrderAssigned)
-    ] == [
+    assigned = [event for event in said if isinstance(event, says.WorkOrderAssigned)]
+    assert [(event.ticket_id, event.department.code) for event in assigned] == [
         (events[0].ticket_id, "meter"),
         (events[0].ticket_id, "repair"),
         (events[1].ticket_id, "repair"),
