@@ -19,7 +19,7 @@ from services.sla_timer.store import timer
 from services.sla_timer.store.timer import Fired
 
 BATCH = 1000  # timers in one transaction
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 6.0
 LOOK_SECONDS = 0.25  # how often the owner looks for timers that another process has set
 DAYS_AHEAD = 14
 HOUSEKEEPING_SECONDS = 3600.0
