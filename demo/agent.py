@@ -1,6 +1,7 @@
 """The front-line agents: their screens (event streams), and what they do when a notice appears on one."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from uuid import UUID
 import aiohttp
 import orjson
 
-from demo.api import Api, Refused
+from demo.api import Api, Moved
 from demo.fact import Seen
 
 STREAM = 40  # agents on one event stream
@@ -120,11 +121,8 @@ class Agents:
 
     async def _act(self, deed: Coroutine[Any, Any, None]) -> None:
         async with self._places:
-            try:
+            with contextlib.suppress(Moved):
                 await deed
-            except Refused as error:
-                if error.status != 409:  # 409: the ticket has moved on meanwhile
-                    raise
 
     async def _finish(self, seen: Seen, reference: str) -> None:
         """Read the answer to the customer; ask on, have it done again, or close."""
@@ -133,7 +131,8 @@ class Agents:
         await asyncio.sleep(draw.uniform(*READING))
         again = ticket in self._reopened
         if not again and lot < ASKS:
-            await self._ask(seen, draw.choice(QUESTIONS))
+            with contextlib.suppress(Moved):
+                await self._ask(seen, draw.choice(QUESTIONS))
         elif not again and lot < ASKS + REOPENS:
             self._reopened.add(ticket)
             await self._post(seen, "reopen", {"reason": draw.choice(REASONS)})

@@ -1,8 +1,9 @@
 """Zhida's HTTP APIs as the demo's players call them: a key, an Idempotency-Key for each command, patience.
 
 Errors:
-    Refused     Zhida answered 4xx; `status` and `problem` say why
-    Unanswered  no final answer after all attempts
+    Refused         Zhida answered 4xx; `status` and `problem` say why
+    └── Moved       409: not possible any more, something else has happened first
+    Unanswered      no final answer after all attempts
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-ATTEMPTS = 6
+ATTEMPTS = 8
 PAUSE = 0.2  # s before the second attempt, doubled each time
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
@@ -24,6 +25,10 @@ class Refused(Exception):
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         super().__init__(f"{status}: {problem.get('detail') or problem.get('title')}")
         self.status, self.problem = status, problem
+
+
+class Moved(Refused):
+    """409."""
 
 
 class Unanswered(Exception):
@@ -79,10 +84,16 @@ class Api:
                 continue
             if answer.status < 300:
                 return orjson.loads(raw) if raw else None
-            if answer.status < 500 and answer.status != 429:
-                raise Refused(answer.status, _problem(raw))
+            problem = _problem(raw)
+            if not _passing(answer.status, problem):
+                raise (Moved if answer.status == 409 else Refused)(answer.status, problem)
             trouble = f"answered {answer.status}"
         raise Unanswered(f"{method} {path}: {trouble}, {ATTEMPTS} attempts")
+
+
+def _passing(status: int, problem: Mapping[str, Any]) -> bool:
+    """Whether the same request may succeed a little later; also while our own earlier copy of it still runs."""
+    return status >= 500 or status == 429 or (status == 409 and problem.get("title") == "Request in progress")
 
 
 def _problem(raw: bytes) -> Mapping[str, Any]:

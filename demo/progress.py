@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from demo.watch import Standing
 
-EVERY = 3.0  # s between two plain lines
+EVERY = 5.0  # s between two plain lines
 
 
 @dataclass

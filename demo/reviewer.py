@@ -1,9 +1,10 @@
 """People beside the flow: a reviewer for what the classifier is not sure of, a supervisor who rules on returns."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
-from demo.api import Api, Refused
+from demo.api import Api, Moved
 
 LOOK = 0.4  # s between two looks at a queue
 AT_ONCE = 8
@@ -45,11 +46,8 @@ async def _keep(look: Callable[[], Awaitable[list[Awaitable[None]]]]) -> None:
 
     async def one(work: Awaitable[None]) -> None:
         async with places:
-            try:
+            with contextlib.suppress(Moved):  # somebody was faster
                 await work
-            except Refused as error:
-                if error.status != 409:  # 409: somebody was faster
-                    raise
 
     while True:
         await asyncio.gather(*(one(work) for work in await look()))

@@ -53,11 +53,11 @@ def facts() -> Facts:
             for name in ("intake", "classification", "dispatch", "sla_timer", "notification")
         ),
         hooks=(
-            _hook("a", "first", "work_order.assigned", FIRST, 2, 200),
-            _hook("b", "second", "work_order.assigned", SECOND, 5, 500),
-            _hook("b", "second", "work_order.assigned", SECOND, 6, 200),
-            _hook("b", "second", "work_order.assigned", SECOND, 6, 200, duplicate=True),
-            _hook("b", "reopened", "work_order.reopened", SECOND, 15, 200),
+            _hook("a", "first", "work_order.assigned", FIRST, second=2, status=200),
+            _hook("b", "second", "work_order.assigned", SECOND, second=5, status=500),
+            _hook("b", "second", "work_order.assigned", SECOND, second=6, status=200),
+            _hook("b", "second", "work_order.assigned", SECOND, second=6, status=200, duplicate=True),
+            _hook("b", "reopened", "work_order.reopened", SECOND, second=15, status=200),
         ),
         calls=(
             _call("a", "return", FIRST, 3),
@@ -121,7 +121,7 @@ def _events() -> list[Said]:
     return [
         *_on("zhida.tickets.v1", flow),
         *_on("zhida.clocks.v1", clocks),
-        said("zhida.tickets.rejected.v1", 0, "TicketRejected", "intake", 1, rejected, key="0:1"),
+        said("zhida.tickets.rejected.v1", 0, "TicketRejected", "intake", version=1, data=rejected, key="0:1"),
     ]
 
 
@@ -134,12 +134,12 @@ def _on(topic: str, facts_: list[tuple[str, str, dict[str, Any]]]) -> list[Said]
     found = []
     for offset, (source, kind, data) in enumerate(facts_):
         versions[source] = versions.get(source, 0) + 1
-        found.append(said(topic, offset, kind, source, versions[source], data))
+        found.append(said(topic, offset, kind, source, version=versions[source], data=data))
     return found
 
 
 def said(
-    topic: str, offset: int, kind: str, source: str, version: int, data: Mapping[str, Any], *, key: str = str(TICKET)
+    topic: str, offset: int, kind: str, source: str, *, version: int, data: Mapping[str, Any], key: str = str(TICKET)
 ) -> Said:
     """One event."""
     id_ = UUID(int=hash((topic, key, offset, kind)) % 2**128)
@@ -163,8 +163,8 @@ def _reports(notices: list[fact.Notice]) -> list[Said]:
             notice.number,
             "NotificationSent",
             "notification",
-            notice.number,
-            {
+            version=notice.number,
+            data={
                 "notification_id": str(notice.id),
                 "recipient_kind": "agent",
                 "recipient": "A1",
@@ -178,7 +178,7 @@ def _reports(notices: list[fact.Notice]) -> list[Said]:
 
 
 def _hook(
-    department: str, hook: str, kind: str, order: UUID, second: int, status: int, *, duplicate: bool = False
+    department: str, hook: str, kind: str, order: UUID, *, second: int, status: int, duplicate: bool = False
 ) -> fact.Hook:
     at = START + timedelta(seconds=second)
     return fact.Hook(department, str(HOOKS[hook]), kind, str(TICKET), str(order), at, status, duplicate)

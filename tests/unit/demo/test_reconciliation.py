@@ -37,13 +37,19 @@ CLOCKS = "every clock has stopped, and the topic says how"
 AT_REST = "nothing is buried, parked, unsent or unread"
 
 
+def put(run: Facts, field: str, rows: list[Any]) -> Facts:
+    """The run with other rows."""
+    changes: dict[str, Any] = {field: tuple(rows)}
+    return replace(run, **changes)
+
+
 def change(field: str, place: int, **values: Any) -> Doctor:
     """One row of a table says something else."""
 
     def doctor(run: Facts) -> Facts:
         rows = list(getattr(run, field))
         rows[place] = replace(rows[place], **values)
-        return replace(run, **{field: tuple(rows)})
+        return put(run, field, rows)
 
     return doctor
 
@@ -54,14 +60,14 @@ def drop(field: str, place: int) -> Doctor:
     def doctor(run: Facts) -> Facts:
         rows = list(getattr(run, field))
         del rows[place]
-        return replace(run, **{field: tuple(rows)})
+        return put(run, field, rows)
 
     return doctor
 
 
 def add(field: str, *new: Any) -> Doctor:
     """There is a row that belongs to nothing."""
-    return lambda run: replace(run, **{field: (*getattr(run, field), *new)})
+    return lambda run: put(run, field, [*getattr(run, field), *new])
 
 
 def events(edit: Callable[[list[Said]], list[Said]]) -> Doctor:
@@ -111,7 +117,7 @@ DOCTORED: list[tuple[str, str, Doctor]] = [
     (INBOUND, "a record that nobody published", lambda run: replace(run, inbound=run.inbound | {(3, 0)})),
     (INBOUND, "a record that is not on the topic", lambda run: replace(run, inbound=run.inbound - {(0, 2)})),
     (ACCOUNTED, "a lost ticket", drop("received", 0)),
-    (ACCOUNTED, "a doubled ticket", add("received", fact.Received(STRANGER, REFERENCE, "A1", "95598", START, "closed"))),
+    (ACCOUNTED, "a doubled ticket", add("received", fact.Received(STRANGER, REFERENCE, None, "x", START, "closed"))),
     (ACCOUNTED, "a ticket from nowhere", add("received", fact.Received(STRANGER, "x|1", None, "x", START, "closed"))),
     (REFUSALS, "a bad record taken in silence", lambda run: drop("refused", 0)(without("TicketRejected")(run))),
     (REFUSALS, "a refusal without an answer", without("TicketRejected")),
@@ -201,7 +207,7 @@ def with_evidence(run: Facts) -> Facts:
     data = {"work_order_id": str(SECOND), "evidence_id": str(STRANGER), "kind": "photo", "uri": "urn:x"}
     engines = list(run.engines)
     version = engines[2].versions[str(TICKET)] + 1
-    event = said("zhida.tickets.v1", 50, "EvidenceAdded", "dispatch", version, data)
+    event = said("zhida.tickets.v1", 50, "EvidenceAdded", "dispatch", version=version, data=data)
     engines[2] = replace(engines[2], versions={str(TICKET): version})
     return replace(run, calls=(*run.calls, call), said=(*run.said, event), engines=tuple(engines))
 
