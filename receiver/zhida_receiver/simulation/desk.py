@@ -38,7 +38,7 @@ class Desk:
         self._loose: set[asyncio.Task[None]] = set()
         self._replies: dict[str, asyncio.Event] = {}  # set when the agent has answered, by work order
         self._returned: set[str] = set()
-        self._done: set[str] = set()  # work orders never to be picked up from the list again
+        self._done: set[str] = set()  # work orders not to be picked up from the list again
         self._waiting: set[str] = set()  # seen in the list the last time, and not yet begun
 
     async def take(self, notice: Notice) -> Reply | None:
@@ -189,6 +189,7 @@ class Desk:
                     "contacted", order, self._zhida.contacted, name, note=note, key=f"{key}-contacted"
                 )
             await self._solve(order, way, key)
+            self._done.discard(name)  # should it be reopened where no webhook tells, the list does
         except MoveRefused:
             self.counts["overtaken"] += 1  # another department, the agent or an earlier copy was faster
         except Refused:
