@@ -82,6 +82,8 @@ async def amend(
     request: Request, ticket_id: UUID, body: Amendment, who: Annotated[Caller, caller("publish", "agent")]
 ) -> Response:
     """Goes straight to the departments that work on the ticket. 409 once the ticket is closed."""
+    if await store.ticket(running(request), ticket_id) is None:
+        raise Refused(404, "Not found", "there is no ticket with this id")
     args = amendment.Amend(ticket_id, body.text, who.principal)
     return await command(request, amendment.amend, args, key=str(ticket_id), body=body)
 

@@ -167,7 +167,7 @@ def view(row: Row[Any], standing: Standing, amendments: Sequence[Row[Any]]) -> T
     return TicketView.model_validate(
         {
             **{name: columns[name] for name in TicketView.model_fields if name in columns},
-            "reached": standing.reached,
+            "reached": dict(sorted(standing.reached.items(), key=lambda each: each[1])),
             "departments": [
                 OrderView(
                     work_order_id=order_id,

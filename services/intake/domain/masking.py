@@ -46,6 +46,27 @@ _CONTACT = re.compile(
     r"(?:微信|薇信|威信|[Ww]e[Cc]hat|weixin|WeiXin|[Vv][Xx]|[Ww][Xx]|[QqＱ][QqＱ]|扣扣|企鹅号)"
     r"(号码|账号|帐号|号)?([ 　]{0,3}[：:是为]?[ 　]{0,3})([A-Za-z0-9０-９][-_A-Za-z0-9０-９]{4,19})"
 )
+# A quick look for what `_CONTACT` begins with.
+_CUES = (
+    "信",
+    "echat",
+    "eChat",
+    "eixin",
+    "eiXin",
+    "vx",
+    "wx",
+    "Vx",
+    "vX",
+    "VX",
+    "Wx",
+    "wX",
+    "WX",
+    "Q",
+    "q",
+    "Ｑ",
+    "扣扣",
+    "企鹅",
+)
 _PLATE = re.compile(
     r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-Z][ ·•・.\-]?"
     r"(?=[A-Z]{0,4}\d)([A-HJ-NP-Z0-9]{4,5}[A-HJ-NP-Z0-9挂学警港澳])(?![A-Za-z0-9])"
@@ -65,7 +86,7 @@ def mask(text: str) -> str:
             hidden.update(_in_run(text, run.start(), run.group()))
     if "@" in text or "＠" in text:
         hidden.update(_in_mail(text))
-    for contact in _CONTACT.finditer(text):
+    for contact in _CONTACT.finditer(text) if any(cue in text for cue in _CUES) else ():
         if contact[1] or contact[2].strip(" 　") or any(character.isdigit() for character in contact[3]):
             hidden.update(range(contact.start(3) + 1, contact.end(3)))
     for plate in _PLATE.finditer(text):
@@ -75,10 +96,12 @@ def mask(text: str) -> str:
         hidden.update(_keeping(places, 3 if len(places) >= 11 else 0, 2))
     if not hidden:
         return text
-    characters = list(text)
-    for at in hidden:
-        characters[at] = "*"
-    return "".join(characters)
+    parts, done = [], 0
+    for at in sorted(hidden):
+        parts.append(text[done:at])
+        done = at + 1
+    parts.append(text[done:])
+    return "*".join(parts)
 
 
 def names_a_person(value: str) -> bool:

@@ -28,7 +28,7 @@ def ticket(**changes: Any) -> Json:
         "text": "2栋从前天晚上停电，联系电话13812345678，请尽快处理。",
         "place": {"area_code": "430102", "address": "幸福路1号2栋1301，联系人电话 0731-82345678"},
         "customer": {"customer_id": "C-1", "name": "张三", "phone": "138 1234 5678", "star": 3},
-        "opened_at": "2026-11-20T08:30:00+08:00",
+        "opened_at": "2024-11-20T08:30:00+08:00",
         **changes,
     }
 

@@ -72,7 +72,7 @@ async def zhida(address: str, key: str, state: Path, *args: object) -> subproces
 
 
 def command(*args: object) -> list[str]:
-    return [sys.executable, "-c", "from libs.shared.cli import main; main()", "intake", "import", *map(str, args)]
+    return [sys.executable, "-c", "from libs.operate.cli import main; main()", "intake", "import", *map(str, args)]
 
 
 def environment(address: str, key: str, state: Path) -> dict[str, str]:

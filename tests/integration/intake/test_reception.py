@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 from libs.shared.contracts.intake import TicketReceived
 from tests.integration.intake.conftest import fields, post, ticket
 from tests.running import Harness
+from tests.unit.intake.test_submission import UNREADABLE, WRONG
 
 
 async def test_one_ticket_is_received_and_said_once_masked(h: Harness, platform: httpx.AsyncClient) -> None:
@@ -21,7 +22,7 @@ async def test_one_ticket_is_received_and_said_once_masked(h: Harness, platform:
     assert answer.json() == {"ticket_id": str(event.ticket_id), "created": True}
     assert event.ticket.text == "2栋从前天晚上停电，联系电话138****5678，请尽快处理。"
     assert event.ticket.place.address == "幸福路1号2栋1301，联系人电话 0731-******78"
-    assert event.ticket.opened_at == datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
+    assert event.ticket.opened_at == datetime(2024, 11, 20, 0, 30, tzinfo=UTC)
     assert event.ticket.customer.model_dump() == {"customer_id": "C-1", "star": 3, "sensitive": False}
     assert event.envelope.version == 1
     assert "张三" not in event.model_dump_json()
@@ -71,7 +72,7 @@ async def test_the_same_ticket_again_gives_the_same_id_and_says_nothing(
         ({"customer": {"name": "李四", "phone": "138 1234 5678"}}, ["customer.name"]),
         ({"customer": {"star": 5}}, ["customer.star"]),
         ({"place": {"address": "幸福路1号2栋1302"}}, ["place.address"]),
-        ({"opened_at": "2026-11-20T08:30:01+08:00", "agent_id": "x"}, ["agent_id", "opened_at"]),
+        ({"opened_at": "2024-11-20T08:30:01+08:00", "agent_id": "x"}, ["agent_id", "opened_at"]),
     ],
 )
 async def test_another_content_under_one_reference_is_a_conflict_that_names_the_fields(
@@ -176,49 +177,6 @@ async def test_only_a_publisher_may_hand_tickets_in(h: Harness, scopes: tuple[st
         assert (await post(client, ticket())).status_code == status
 
 
-TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-WRONG: list[tuple[dict[str, Any], list[str]]] = [
-    ({"channel": None}, ["channel"]),
-    ({"channel": "fax"}, ["channel"]),
-    ({"external_ref": ""}, ["external_ref"]),
-    ({"external_ref": 17}, ["external_ref"]),
-    ({"external_ref": "x" * 101}, ["external_ref"]),
-    ({"external_ref": "a\x00b"}, ["external_ref"]),
-    ({"title": "x" * 201}, ["title"]),
-    ({"title": "一\n二"}, ["title"]),
-    ({"title": "   "}, ["title"]),
-    ({"text": "x" * 20_001}, ["text"]),
-    ({"text": "a\x07b"}, ["text"]),
-    ({"text": "a\x7fb"}, ["text"]),
-    ({"text": ["a"]}, ["text"]),
-    ({"agent_id": "x" * 65}, ["agent_id"]),
-    ({"business_type": "投诉"}, ["business_type"]),
-    ({"complaint_object": "both"}, ["complaint_object"]),
-    ({"place": "长沙"}, ["place"]),
-    ({"place": {"area_code": "43A"}}, ["place.area_code"]),
-    ({"place": {"area_code": "4"}}, ["place.area_code"]),
-    ({"place": {"area_code": "４３０１"}}, ["place.area_code"]),
-    ({"place": {"address": "x" * 301}}, ["place.address"]),
-    ({"place": {"street": "x"}}, ["place.street"]),
-    ({"customer": {"star": 0}}, ["customer.star"]),
-    ({"customer": {"star": "3"}}, ["customer.star"]),
-    ({"customer": {"star": True}}, ["customer.star"]),
-    ({"customer": {"star": 3.5}}, ["customer.star"]),
-    ({"customer": {"sensitive": "yes"}}, ["customer.sensitive"]),
-    ({"customer": {"customer_id": "13812345678"}}, ["customer.customer_id"]),
-    ({"customer": {"phone": "1" * 41}}, ["customer.phone"]),
-    ({"customer": {"name": "\x1b[31m"}}, ["customer.name"]),
-    ({"opened_at": "2026-11-20T08:30:00"}, ["opened_at"]),
-    ({"opened_at": "2026-11-20"}, ["opened_at"]),
-    ({"opened_at": "yesterday"}, ["opened_at"]),
-    ({"opened_at": 1700000000}, ["opened_at"]),
-    ({"opened_at": "1999-12-31T00:00:00Z"}, ["opened_at"]),
-    ({"opened_at": TOMORROW}, ["opened_at"]),
-    ({"ticket_id": "x", "priority": 1}, ["ticket_id", "priority"]),
-    ({"title": 1, "customer": {"star": 9, "age": 3}}, ["title", "customer.star", "customer.age"]),
-]
-
-
 @pytest.mark.parametrize(("changes", "named"), WRONG)
 async def test_a_wrong_field_is_named(
     shared: Harness, visitor: httpx.AsyncClient, changes: dict[str, Any], named: list[str]
@@ -239,20 +197,6 @@ async def test_a_missing_field_is_named(visitor: httpx.AsyncClient, name: str) -
 
 
 GOOD = json.dumps(ticket(), ensure_ascii=False).encode()
-UNREADABLE: list[tuple[bytes, str]] = [
-    (b"", "body"),
-    (b"   ", "body"),
-    (b"{", "body"),
-    (b'{"a": 1,}', "body"),
-    (b"\xff\xfe{}", "body"),
-    (GOOD.decode().encode("gb18030"), "body"),
-    (GOOD[:-1] + b', "x": NaN}', "body"),
-    (GOOD[:-1] + b', "x": -Infinity}', "body"),
-    (GOOD[:-1] + b', "title": "again"}', "title"),
-    (b"[" * 50_000, "body"),
-    (b'{"a":' * 50_000, "body"),
-    (b"9" * 10_000, "body"),
-]
 
 
 @pytest.mark.parametrize(("raw", "named"), UNREADABLE)
