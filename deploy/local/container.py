@@ -6,12 +6,16 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from deploy.local import backend, kafka, postgres
 from deploy.local.place import Place
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:17.11"
@@ -71,9 +75,19 @@ def started(say: Callable[[str], None]) -> Iterator[backend.Backend]:
                 closing.enter_context(container)
         except (DockerException, OSError) as error:
             raise backend.BackendError(f"{error}\nZHIDA_BACKEND=local does without Docker.") from error
-        for ready in (kafka.ready, postgres.ready):
-            backend.wait(ready, place, lambda final: "a container did not come up" if final else None)
+        backend.wait(kafka.ready, place, partial(_failed, broker))
+        backend.wait(postgres.ready, place, partial(_failed, server))
         yield backend.Backend("docker", kafka.bootstrap_servers(place), postgres.owner_url(place))
+
+
+def _failed(container: "DockerContainer", final: bool) -> str | None:
+    """Why there is no use in waiting any longer, with the end of the container's log."""
+    inside = container.get_wrapped_container()
+    inside.reload()
+    if inside.status in ("created", "running") and not final:
+        return None
+    log = b"".join(container.get_logs()).decode(errors="replace")[-2_000:]
+    return f"the container of {container.image} did not come up; it is {inside.status}. The end of its log:\n{log}"
 
 
 def _broker_settings(port: int) -> dict[str, str]:
