@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from libs.shared import keys, run, schema
+from libs.operate import schema
+from libs.shared import keys, run
 from libs.shared.bus import Bus
 from libs.shared.events import Envelope, Event, decode, encode, header_pairs, type_names, uuid7
 from libs.shared.service import Record, Running, Service

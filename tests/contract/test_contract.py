@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.shared import asyncapi, run
+from libs.operate import asyncapi
+from libs.shared import run
 from libs.shared.events import Event, type_names
 from libs.shared.service import Service
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from libs.shared.cli import zhida
+from libs.operate.cli import zhida
 from libs.shared.contracts.classification import TicketClassified
 from services.classification.current import current
 from tests.integration.classification.conftest import received
@@ -87,7 +87,7 @@ async def test_trained_model_is_in_force_in_every_process_within_seconds(
     assert "macro-F1" in out
     assert "in force: model" in out
     now = await current(classification.running).refresh()
-    assert now.model_version in out
+    assert str(now.model_version) in out
     await classification.said()
     [said] = await classification.hear(received("中山路堵车，公交车和出租车司机都过不去"))
     assert isinstance(said, TicketClassified)
@@ -108,7 +108,7 @@ async def test_worse_model_is_kept_but_not_put_in_force_unless_forced(classifica
     assert (await current(classification.running).refresh()).model_version == first
     assert "in force: model" in await good(classification, "train", bad, "--force")
     assert (await current(classification.running).refresh()).model_version != first
-    assert first in await good(classification, "model", "rollback")
+    assert str(first) in await good(classification, "model", "rollback")
     listed = await good(classification, "model", "list")
     assert listed.count("macro-F1") == 3
     assert f"* {first}" in listed

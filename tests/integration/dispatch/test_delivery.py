@@ -424,7 +424,7 @@ async def process(dispatch: Harness, owner_url: str) -> AsyncIterator[asyncio.su
         "ZHIDA_RUN_HTTP": "false",
     }
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from libs.shared.cli import main; main()", "dispatch", "run", env=environment
+        sys.executable, "-c", "from libs.operate.cli import main; main()", "dispatch", "run", env=environment
     )
     try:
         yield child

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from libs.shared import db, schema, topics
+from libs.operate import schema, topics
+from libs.operate.topics import TopicsError
+from libs.shared import db
 from libs.shared.events import uuid7
 from libs.shared.settings import Settings
-from libs.shared.topics import TopicsError
 from tests.conftest import fresh_name
 from tests.integration.kernel.conftest import made, probe
 from tests.running import Harness

@@ -13,7 +13,7 @@ from libs.shared.contracts.sla_timer import ClockWarned
 from tests.integration.sla_timer.story import Story
 from tests.running import Harness
 
-PROGRAM = "from libs.shared.cli import main; main()"
+PROGRAM = "from libs.operate.cli import main; main()"
 PATIENCE = 60.0  # s; a lease has to end first
 
 

@@ -56,7 +56,7 @@ async def migrate(service: Service, settings: Settings) -> None:
             await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{service.name}"'))
             if runtime.username != make_url(owner_url).username:
                 await _make_role(connection, runtime.username, runtime.password or "")
-            here = Path(__file__).parent / "migrations"
+            here = Path(db.__file__).parent / "migrations"
             found = importlib.util.find_spec(f"services.{service.name}")
             theirs = (
                 [(Path(place) / "migrations", "version") for place in found.submodule_search_locations or []]

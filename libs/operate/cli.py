@@ -13,7 +13,8 @@ import uvloop
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from libs.shared import asyncapi, dead, keys, replay, run, schema, telemetry, topics
+from libs.operate import asyncapi, schema, topics
+from libs.shared import dead, keys, replay, run, telemetry
 from libs.shared.db import Poison
 from libs.shared.kafka import accept_offset
 from libs.shared.service import Running, Service
