@@ -88,7 +88,8 @@ class Desk:
         waiting: set[str] = set()
         async for found in self._zhida.every_work_order("open"):
             name = found.order.work_order_id
-            if found.state not in _TO_DO or name in self._done or name in self._underway:
+            done = name in self._done and found.state != "reopened"  # a reopened one waits again, whatever we did
+            if found.state not in _TO_DO or done or name in self._underway:
                 continue
             if name in self._waiting:
                 self.counts["from_list"] += 1
