@@ -33,7 +33,7 @@ OWN = Path(__file__).parent / "tickets.csv"
 @click.option("--seed", type=int, default=20261122, help="Draws what departments and agents do.")
 def main(*, tickets: Path, pack: str, limit: int | None, rate: float, keep: bool, place: Path, seed: int) -> None:
     """Carry tickets from a call centre to their departments and back, and prove that none was lost or doubled."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     began = time.monotonic()
     try:
         found = source.read(tickets, limit)

@@ -40,7 +40,7 @@ def interesting(facts: Facts) -> str | None:
 
 def story(facts: Facts, ticket: str) -> list[Line]:
     """All that is known of a ticket, from every source, by time."""
-    lines = [Line(event.at, event.source, _told(event)) for event in facts.by_key.get(ticket, [])]
+    lines = [Line(event.at, event.source, _told(event)) for event in facts.by_key.get(ticket, []) if _worth(event)]
     references = {row.reference for row in facts.received if str(row.ticket_id) == ticket}
     for sent in facts.sent:
         if sent.reference in references:
@@ -54,6 +54,11 @@ def story(facts: Facts, ticket: str) -> list[Line]:
         if str(seen.ticket_id) == ticket:
             lines.append(Line(seen.at, f"agent {seen.agent}", f"sees {_plain(seen.kind)} (number {seen.number})"))
     return sorted(lines, key=lambda line: line.at)
+
+
+def _worth(event: Said) -> bool:
+    """Whether a person wants to read it: notices to departments and supervisors only repeat what the clocks say."""
+    return event.type != "NotificationSent" or event.data["recipient_kind"] == "agent"
 
 
 def _told(event: Said) -> str:
