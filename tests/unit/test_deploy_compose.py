@@ -1,6 +1,8 @@
 """docker-compose.yml, the image and the code name the same services, topics and variables."""
 
+import base64
 import re
+import subprocess
 import tomllib
 from typing import Any
 
@@ -126,3 +128,18 @@ def test_topics_of_the_file_are_those_of_the_code() -> None:
         owners |= {(topic, name) for name in ([owner] if isinstance(owner, str) else owner)}
     assert hears == {(topic, name) for topic, entry in TOPICS.items() for name in entry["readers"] if name != PLATFORMS}
     assert says == {(topic, name) for topic, name in owners if name != PLATFORMS}
+
+
+def test_env_script_draws_every_secret_anew() -> None:
+    def drawn() -> dict[str, str]:
+        done = subprocess.run(
+            ["sh", str(PROJECT / "deploy" / "env.sh")], capture_output=True, text=True, timeout=30, check=True
+        )
+        return dict(line.split("=", 1) for line in done.stdout.splitlines() if line and not line.startswith("#"))
+
+    one, other = drawn(), drawn()
+    assert set(one) == set(re.findall(r"\$\{(\w+):\?", TEXT))
+    assert not set(one.values()) & set(other.values())
+    for name, value in one.items():
+        secret = base64.b64decode(value, validate=True) if name.endswith("_KEY") else bytes.fromhex(value)
+        assert len(secret) == (32 if name.endswith("_KEY") else 24)
