@@ -22,6 +22,7 @@ RECEIVED = Counter("zhida_intake_received_total", "Tickets taken in", ["channel"
 DUPLICATES = Counter("zhida_intake_duplicates_total", "Tickets that were here already", ["way", "content"])
 REJECTED = Counter("zhida_intake_rejected_total", "Wrong fields of refused tickets", ["way", "field"])
 
+COUNTED = FIELDS | {"body"}
 DIFFERS = "differs from the ticket that already stands under this channel and external_ref"
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -169,4 +170,4 @@ def count(found: Sequence[Invalid], way: str) -> None:
     for invalid in found:
         for error in invalid.errors:
             field = re.sub(r"^tickets\.\d+\.?", "", error.field)
-            REJECTED.labels(way, field if field in FIELDS else "other").inc()
+            REJECTED.labels(way, field if field in COUNTED else "other").inc()

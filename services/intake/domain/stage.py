@@ -12,7 +12,7 @@ what is heard of a closed ticket changes nothing until it is reopened, only the 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 from uuid import UUID
 
 from libs.shared.contracts.classification import Department, ReviewRequested, TicketClassified
@@ -24,6 +24,7 @@ from libs.shared.contracts.dispatch import (
     WorkOrderAccepted,
     WorkOrderAnswered,
     WorkOrderAssigned,
+    WorkOrderCancelled,
     WorkOrderContacted,
     WorkOrderDelivered,
     WorkOrderReturned,
@@ -34,7 +35,9 @@ Stage = Literal[
     "received", "in_review", "classified", "assigned", "delivered", "accepted", "contacted", "returned",
     "answered", "told", "closed", "reopened",
 ]  # fmt: skip
-OrderState = Literal["reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned"]
+OrderState = Literal[
+    "reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned", "cancelled"
+]
 Fact = (
     ReviewRequested
     | TicketClassified
@@ -44,6 +47,7 @@ Fact = (
     | WorkOrderContacted
     | WorkOrderReturned
     | ReturnRuled
+    | WorkOrderCancelled
     | WorkOrderAnswered
     | TicketAnswered
     | TicketClosed
@@ -51,11 +55,13 @@ Fact = (
     | NotificationSent
 )
 
-_ORDER: tuple[OrderState, ...] = (
-    "reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned"
-)  # fmt: skip
-_SETTLED: frozenset[Stage] = frozenset({"answered", "told", "closed"})
-_ROUND: frozenset[Stage] = frozenset({"answered", "told", "closed"})  # forgotten when a ticket is reopened
+_ORDER: tuple[OrderState, ...] = get_args(OrderState)  # the way forward
+_GONE: frozenset[OrderState] = frozenset({"reassigned", "cancelled"})  # no longer this department's
+_STAGE_OF: Mapping[OrderState, Stage] = {
+    "reopened": "reopened", "assigned": "assigned", "delivered": "delivered", "accepted": "accepted",
+    "contacted": "contacted",
+}  # fmt: skip
+_SETTLED: frozenset[Stage] = frozenset({"answered", "told", "closed"})  # forgotten when a ticket is reopened
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,8 @@ def hear(standing: Standing, fact: Fact) -> Standing | None:
         case ReturnRuled():
             state: OrderState = "reassigned" if fact.decision == "uphold" else "assigned"
             return _set(standing, fact.work_order_id, fact.department, state, at)
+        case WorkOrderCancelled():
+            return _set(standing, fact.work_order_id, fact.department, "cancelled", at)
         case WorkOrderAnswered():
             return _advance(standing, fact.work_order_id, fact.department, "answered", at)
         case TicketAnswered():
@@ -172,7 +180,7 @@ def _reopen(standing: Standing, fact: TicketReopened) -> Standing:
         order_id: replace(order, state="reopened", since=fact.occurred_at) if order_id in fact.work_order_ids else order
         for order_id, order in standing.orders.items()
     }
-    reached: dict[Stage, datetime] = {s: at for s, at in standing.reached.items() if s not in _ROUND}
+    reached: dict[Stage, datetime] = {s: at for s, at in standing.reached.items() if s not in _SETTLED}
     reached["reopened"] = fact.occurred_at
     fresh = replace(standing, orders=again, reached=reached, resolve_minutes=None, told_minutes=None)
     return replace(fresh, stage="reopened", since=fact.occurred_at)
@@ -198,17 +206,15 @@ def _set(standing: Standing, order_id: UUID, department: Department | str, state
 
 
 def _furthest(standing: Standing) -> Stage:
-    states = {order.state for order in standing.orders.values()} - {"reassigned"}
-    if "returned" in states or not states:
+    states = {order.state for order in standing.orders.values()}
+    if "returned" in states:
         return "returned"
-    furthest = max(states, key=_ORDER.index)
-    match furthest:
-        case "answered":
-            return "contacted" if "contacted" in standing.reached else "accepted"
-        case "reassigned":
-            return "returned"
-        case _:
-            return furthest
+    furthest = max(states - _GONE, key=_ORDER.index, default=None)
+    if furthest is None:  # until the next work order
+        return "returned" if "reassigned" in states else "classified"
+    if furthest == "answered":
+        return "contacted" if "contacted" in standing.reached else "accepted"
+    return _STAGE_OF[furthest]
 
 
 def _enter(standing: Standing, stage: Stage, at: datetime) -> Standing:

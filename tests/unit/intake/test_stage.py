@@ -17,6 +17,7 @@ from libs.shared.contracts.dispatch import (
     WorkOrderAccepted,
     WorkOrderAnswered,
     WorkOrderAssigned,
+    WorkOrderCancelled,
     WorkOrderContacted,
     WorkOrderDelivered,
     WorkOrderReturned,
@@ -91,6 +92,12 @@ def rule(order_id: UUID, decision: Any) -> ReturnRuled:
     return ReturnRuled(ticket_id=TICKET, work_order_id=order_id, department="power", decision=decision, by="sales")
 
 
+def cancelled(order_id: UUID) -> WorkOrderCancelled:
+    return WorkOrderCancelled(
+        ticket_id=TICKET, work_order_id=order_id, department="power", reason="classified_again"
+    )  # fmt: skip
+
+
 def closed() -> TicketClosed:
     return TicketClosed(ticket_id=TICKET, by="a", satisfied=True)
 
@@ -145,6 +152,10 @@ WAY: list[Fact] = [
         ([*WAY[:4], assigned(SECOND, SALES)], "accepted"),
         ([*WAY[:4], assigned(SECOND, SALES), returned(SECOND)], "returned"),
         ([*WAY[:2], assigned(SECOND, SALES), one_answered(SECOND)], "accepted"),
+        ([*WAY[:4], classified(), cancelled(FIRST)], "classified"),
+        ([*WAY[:4], classified(), cancelled(FIRST), assigned(SECOND, SALES)], "assigned"),
+        ([*WAY[:4], assigned(SECOND, SALES), cancelled(FIRST)], "assigned"),
+        ([*WAY[:4], cancelled(FIRST), order(WorkOrderContacted, FIRST)], "classified"),
         ([*WAY[:7], order(WorkOrderContacted, FIRST)], "answered"),
         ([*WAY, reopened()], "reopened"),
         ([*WAY, reopened(), order(WorkOrderAccepted, FIRST)], "accepted"),
