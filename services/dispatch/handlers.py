@@ -52,13 +52,13 @@ async def assign(events: list[TicketClassified], tx: Transaction) -> None:
     """Give each executing department its work order, all at once."""
     ids = [event.ticket_id for event in events]
     known = await store.ticket.tickets(tx, ids)
-    await _know(tx, [each for event in events for each in (*event.executing_departments, event.lead_department)])
+    _know(tx, [each for event in events for each in (*event.executing_departments, event.lead_department)])
     new = {event.ticket_id: tickets.brief(event) for event in events if event.ticket_id not in known}
     orders = [
-        _order(tx, event.ticket_id, department)
+        order
         for event in events
         if event.ticket_id in new
-        for department in tickets.executing(event)
+        for order in _orders(tx, event.ticket_id, tickets.executing(event))
     ]
     await store.ticket.add(tx, list(new.values()))
     await _send_out(tx, new, orders)
@@ -90,13 +90,13 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     A ticket that has its answer is left alone.
     """
     detail = {"situation": event.situation.code, "matrix_version": event.matrix_version, "late": ticket.state != "open"}
-    await store.ticket.note(tx, [Entry(event.ticket_id, None, "classified_again", event.decided_by, detail)])
+    store.ticket.note(tx, [Entry(event.ticket_id, None, "classified_again", event.decided_by, detail)])
     if ticket.state != "open":
         return
     wanted, dropped = tickets.moved(tickets.executing(event), shares)
     brief = tickets.brief(event)
     cancelled = [ground.step(order, "cancel") for order in dropped]
-    new = [_order(tx, event.ticket_id, department) for department in wanted]
+    new = _orders(tx, event.ticket_id, wanted)
     await store.ticket.rebrief(tx, brief)
     await store.order.save(tx, cancelled)
     await store.court.void(tx, [order.work_order_id for order in cancelled], event.decided_by)
@@ -114,7 +114,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     ticket = replace(ticket, brief=brief, transfers=ticket.transfers + min(len(cancelled), len(new)))
     gone = {order.work_order_id: order for order in cancelled}
     shares = [gone.get(order.work_order_id, order) for order in shares]
-    await store.ticket.save(tx, await ground.conclude(tx, ticket, [*shares, *new]))
+    await ground.conclude(tx, ticket, [*shares, *new])
 
 
 async def amend(events: list[TicketAmended], tx: Transaction) -> None:
@@ -161,15 +161,21 @@ def _accepting(clock: Clock) -> list[UUID]:
 
 async def know(event: MatrixPublished, tx: Transaction) -> None:
     """Remember the departments, so that a return can name any of them."""
-    await _know(tx, event.departments)
+    _know(tx, event.departments)
 
 
-async def _know(tx: Transaction, departments: Sequence[Department]) -> None:
+def _know(tx: Transaction, departments: Sequence[Department]) -> None:
     known: set[tuple[str, str]] = tx.running.resources.known
-    new = {each.code: each.name for each in departments if (each.code, each.name) not in known}
-    await store.ticket.know(tx, new)
-    tx.after_commit(lambda: known.update(new.items()))
+    new = {(each.code, each.name) for each in departments} - known
+    tx.gather(store.ticket.know, new)
+    if new:
+        tx.after_commit(lambda: known.update(new))
 
 
-def _order(tx: Transaction, ticket_id: UUID, department: Department) -> WorkOrder:
-    return WorkOrder(tx.new_id(), ticket_id, department.code, department.name, "assigned", created_at=tx.now)
+def _orders(tx: Transaction, ticket_id: UUID, departments: Sequence[Department]) -> list[WorkOrder]:
+    """A work order for each, whose ids stand in the order of the departments."""
+    ids = sorted(tx.new_id() for _ in departments)
+    return [
+        WorkOrder(id_, ticket_id, department.code, department.name, "assigned", created_at=tx.now)
+        for id_, department in zip(ids, departments, strict=True)
+    ]

@@ -10,7 +10,7 @@ from libs.shared.service import Handler
 from libs.shared.web import Body, Caller, Refused, after, caller, command, page, problems, running
 from services.dispatch import store
 from services.dispatch.api import sent, view
-from services.dispatch.command import court, department
+from services.dispatch.command import court, department, progress
 from services.dispatch.domain import payload
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.ticket import Ticket
@@ -104,7 +104,7 @@ async def returns(
 @router.post("/v1/work-orders/{work_order_id}/accept", summary="Take a work order on", **MOVED)
 async def accept(request: Request, work_order_id: UUID, who: Worker, body: sent.Nothing | None = None) -> Response:
     """Stops the accept clock."""
-    return await _do(request, who, work_order_id, department.accept, department.Accept(work_order_id, who.principal))
+    return await _do(request, who, work_order_id, progress.accept, progress.Accept(work_order_id, who.principal))
 
 
 @router.post("/v1/work-orders/{work_order_id}/contacted", summary="The customer was spoken to", **MOVED)
@@ -112,8 +112,8 @@ async def contacted(
     request: Request, work_order_id: UUID, who: Worker, body: sent.ContactBody | None = None
 ) -> Response:
     """Stops the first-contact clock; may be said again for later contacts, which are kept in the history."""
-    args = department.Contact(work_order_id, who.principal, body.note if body else None)
-    return await _do(request, who, work_order_id, department.contact, args, body=body)
+    args = progress.Contact(work_order_id, who.principal, body.note if body else None)
+    return await _do(request, who, work_order_id, progress.contact, args, body=body)
 
 
 @router.post("/v1/work-orders/{work_order_id}/return", summary="Return a work order: not ours", **MOVED)
@@ -133,8 +133,8 @@ async def ask(request: Request, work_order_id: UUID, body: sent.QuestionBody, wh
 @router.post("/v1/work-orders/{work_order_id}/answer", summary="Answer", **MOVED)
 async def answer(request: Request, work_order_id: UUID, body: sent.AnswerBody, who: Worker) -> Response:
     """When the join policy is met, the ticket's answer is on the agent's screen in the same second."""
-    args = department.AnswerOrder(work_order_id, who.principal, body.text, body.resolution)
-    return await _do(request, who, work_order_id, department.answer, args, body=body)
+    args = progress.AnswerOrder(work_order_id, who.principal, body.text, body.resolution)
+    return await _do(request, who, work_order_id, progress.answer, args, body=body)
 
 
 @router.post("/v1/work-orders/{work_order_id}/evidence", summary="Attach evidence", status_code=201, **MOVED)

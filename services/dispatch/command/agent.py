@@ -77,7 +77,7 @@ async def ask_departments(args: AskDepartments, tx: Transaction) -> Answer:
         for order in asked
     ]
     await store.question.add(tx, questions)
-    await store.ticket.save(tx, replace(ticket, messages=ticket.messages + 1))
+    await store.ticket.save(tx, [replace(ticket, messages=ticket.messages + 1)])
     webhooks = []
     for question, order in zip(questions, asked, strict=True):
         data = payload.about(order, question_id=question.question_id, text=args.text, agent_id=args.by)
@@ -136,7 +136,7 @@ async def reply(args: Reply, tx: Transaction) -> Answer:
     if ticket.state == "closed":
         raise Illegal("closed", "answer", (), "the ticket is closed")
     await store.question.reply(tx, args.question_id, args.text, args.by)
-    await store.ticket.save(tx, replace(ticket, messages=ticket.messages + 1))
+    await store.ticket.save(tx, [replace(ticket, messages=ticket.messages + 1)])
     if question.asked_by == "department":
         data = payload.about(
             order, question_id=args.question_id, question=question.text, text=args.text, agent_id=args.by
@@ -170,10 +170,10 @@ async def close(args: Close, tx: Transaction) -> Answer:
     closed = replace(ticket, state=state, closed_at=tx.now, satisfied=args.satisfied)
     done = [step(order, "close") for order in shares if "close" in orders.allowed(order)]
     working = [order for order in shares if order.state in OPEN]
-    await store.ticket.save(tx, closed)
+    await store.ticket.save(tx, [closed])
     await store.order.save(tx, done)
     await store.court.void(tx, [order.work_order_id for order in working], args.by)
-    await store.ticket.note(
+    store.ticket.note(
         tx, [Entry(args.ticket_id, None, "closed", args.by, {"satisfied": args.satisfied, "from": ticket.state})]
     )
     await stop(tx, args.ticket_id, working, "ticket_closed")
@@ -207,9 +207,9 @@ async def reopen(args: Reopen, tx: Transaction) -> Answer:
     opened = replace(ticket, state=state, round=ticket.round + 1, closed_at=None, satisfied=None)
     fresh: dict[str, object] = dict.fromkeys(("delivered_at", "accepted_at", "contacted_at", "answered_at"))
     back = [step(order, "reopen", returned_from=None, **fresh) for order in shares if "reopen" in orders.allowed(order)]
-    await store.ticket.save(tx, opened)
+    await store.ticket.save(tx, [opened])
     await store.order.save(tx, back)
-    await store.ticket.note(
+    store.ticket.note(
         tx, [Entry(args.ticket_id, None, "reopened", args.by, {"reason": args.reason, "round": opened.round})]
     )
     await store.delivery.add(

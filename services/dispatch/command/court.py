@@ -49,7 +49,7 @@ async def rule(args: Rule, tx: Transaction) -> Answer:
 async def _reject(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, case: ReturnCase) -> Answer:
     back = step(order, "reject", returned_from=None)
     await store.order.save(tx, [back])
-    await store.ticket.save(tx, ticket)
+    await store.ticket.save(tx, [ticket])
     await _write(tx, args, order, case, None)
     return Answer(200, standing(back, decision="reject"))
 
@@ -78,7 +78,7 @@ async def _uphold(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder,
         await _assign(tx, ticket, new)
         shares = [*shares, new]
     # Where the target works on the ticket already there is nothing to assign, and perhaps all have answered now.
-    await store.ticket.save(tx, await ground.conclude(tx, ticket, shares))
+    await ground.conclude(tx, ticket, shares)
     return Answer(200, standing(gone, decision="uphold", reassigned_to=_reference(target, new)))
 
 
@@ -109,7 +109,7 @@ async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase
     """The ruling, in the court's book, the history, to the department and to everybody."""
     code = target.code if target else None
     await store.court.rule(tx, case.return_id, args.decision, by=args.by, note=args.note, reassigned_to=code)
-    await store.ticket.note(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
+    store.ticket.note(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
     data = payload.about(
         order,
         return_id=case.return_id,

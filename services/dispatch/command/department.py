@@ -1,4 +1,4 @@
-"""What an executing department does with its work order."""
+"""What an executing department may do with its work order besides working it off: return it, ask, add evidence."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -17,25 +17,8 @@ from services.dispatch.domain.question import Evidence, Question
 
 
 @dataclass(frozen=True, slots=True)
-class Accept:
-    """`by` is the caller's principal, here and below."""
-
-    work_order_id: UUID
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """The customer was spoken to."""
-
-    work_order_id: UUID
-    by: str
-    note: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Return:
-    """Not ours."""
+    """Not ours. `by` is the caller's principal, here and below."""
 
     work_order_id: UUID
     by: str
@@ -64,51 +47,6 @@ class AddEvidence:
     note: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerOrder:
-    """The department's answer."""
-
-    work_order_id: UUID
-    by: str
-    text: str
-    resolution: str | None
-
-
-@refusing
-async def accept(args: Accept, tx: Transaction) -> Answer:
-    """The department takes the work order on; accepting twice changes nothing."""
-    _, order = await the_order(tx, args.work_order_id)
-    accepted = step(order, "accept", accepted_at=tx.now)
-    if order.state == "accepted":
-        return Answer(200, standing(order))
-    await store.order.save(tx, [accepted])
-    await store.ticket.note(tx, [entry(order, "accepted", args.by)])
-    tx.publish(
-        says.WorkOrderAccepted(
-            ticket_id=order.ticket_id, work_order_id=order.work_order_id, department=order.department
-        )
-    )
-    return Answer(200, standing(accepted))
-
-
-@refusing
-async def contact(args: Contact, tx: Transaction) -> Answer:
-    """The department has spoken with the customer; only the first time is an event, each is in the history."""
-    ticket, order = await the_order(tx, args.work_order_id)
-    contacted = step(order, "contacted", contacted_at=order.contacted_at or tx.now)
-    await store.ticket.note(tx, [entry(order, "contacted", args.by, **({"note": args.note} if args.note else {}))])
-    if order.contacted_at is None:
-        await store.order.save(tx, [contacted])
-        if ticket.first_contact_at is None:
-            await store.ticket.save(tx, replace(ticket, first_contact_at=tx.now))
-        tx.publish(
-            says.WorkOrderContacted(
-                ticket_id=order.ticket_id, work_order_id=order.work_order_id, department=order.department
-            )
-        )
-    return Answer(200, standing(contacted, contacted_at=contacted.contacted_at))
-
-
 @refusing
 async def give_back(args: Return, tx: Transaction) -> Answer:
     """ "Not ours": the lead department rules on it, the supervisor on a second one or on the lead's own."""
@@ -134,7 +72,7 @@ async def give_back(args: Return, tx: Transaction) -> Answer:
     )
     await store.order.save(tx, [returned])
     await store.court.open(tx, case)
-    await store.ticket.note(tx, [entry(order, "returned", args.by, reason_code=args.reason_code, reason=args.reason)])
+    store.ticket.note(tx, [entry(order, "returned", args.by, reason_code=args.reason_code, reason=args.reason)])
     if kind == "lead":
         data = payload.about(
             order,
@@ -172,7 +110,7 @@ async def ask_agent(args: Ask, tx: Transaction) -> Answer:
         tx.new_id(), order.ticket_id, order.work_order_id, "department", args.by, args.text, asked_at=tx.now
     )
     await store.question.add(tx, [question])
-    await store.ticket.save(tx, replace(ticket, messages=ticket.messages + 1))
+    await store.ticket.save(tx, [replace(ticket, messages=ticket.messages + 1)])
     tx.publish(
         says.QuestionAsked(
             ticket_id=order.ticket_id,
@@ -198,7 +136,7 @@ async def add_evidence(args: AddEvidence, tx: Transaction) -> Answer:
         tx.new_id(), order.ticket_id, order.work_order_id, args.kind, args.uri, args.note, added_at=tx.now
     )
     await store.question.add_evidence(tx, evidence)
-    await store.ticket.note(tx, [entry(order, "evidence_added", args.by, kind=args.kind)])
+    store.ticket.note(tx, [entry(order, "evidence_added", args.by, kind=args.kind)])
     tx.publish(
         says.EvidenceAdded(
             ticket_id=order.ticket_id,
@@ -209,27 +147,3 @@ async def add_evidence(args: AddEvidence, tx: Transaction) -> Answer:
         )
     )
     return Answer(201, standing(order, evidence_id=evidence.evidence_id))
-
-
-@refusing
-async def answer(args: AnswerOrder, tx: Transaction) -> Answer:
-    """The answer; when it meets the join policy, the ticket's answer goes straight to the agent."""
-    ticket, order = await the_order(tx, args.work_order_id)
-    if order.state == "answered" and order.answer == args.text:
-        return Answer(200, standing(order, ticket_state=ticket.state))
-    answered = step(order, "answer", answer=args.text, resolution=args.resolution, answered_at=tx.now)
-    _, shares = await ground.the_ticket(tx, order.ticket_id)
-    await store.order.save(tx, [answered])
-    await store.ticket.note(tx, [entry(order, "answered", args.by)])
-    tx.publish(
-        says.WorkOrderAnswered(
-            ticket_id=order.ticket_id,
-            work_order_id=order.work_order_id,
-            department=ground.department_of(order),
-            text=args.text,
-        )
-    )
-    concluded = await ground.conclude(tx, ticket, ground.put(answered, shares))
-    if concluded is not ticket:
-        await store.ticket.save(tx, concluded)
-    return Answer(200, standing(answered, ticket_state=concluded.state))

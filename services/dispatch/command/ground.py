@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, ParamSpec
 from uuid import UUID
 
@@ -32,12 +33,16 @@ def refusing(
         try:
             return await move(*args, **kwargs)
         except Illegal as error:
-            title = "Not possible in this state"
-            return Refused(409, title, str(error), state=error.state, allowed=list(error.allowed))
+            return refusal(error)
         except Refused as error:
             return error
 
     return moved
+
+
+def refusal(error: Illegal) -> Refused:
+    """An illegal move: 409 with the state and the moves that are legal."""
+    return Refused(409, "Not possible in this state", str(error), state=error.state, allowed=list(error.allowed))
 
 
 def bad(field: str, reason: str) -> Refused:
@@ -112,32 +117,38 @@ def assigned(brief: tickets.Brief, order: WorkOrder) -> says.WorkOrderAssigned:
     )
 
 
-async def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> Ticket:
-    """Say TicketAnswered if the join policy is met now, once per round; gives the ticket as it stands then."""
+def concluded(ticket: Ticket, shares: Sequence[WorkOrder], now: datetime) -> tuple[Ticket, list[says.TicketAnswered]]:
+    """The ticket as it stands now; with TicketAnswered if the join policy is met just now: once per round."""
     brief = ticket.brief
     if ticket.state != "open" or not tickets.joined(brief.join_policy, brief.lead, shares):
-        return ticket
-    measures = tickets.measure(ticket, tx.now)
-    answered = replace(ticket, state=tickets.after(ticket, "answer"), answered_at=tx.now, measures=measures)
-    tx.publish(
-        says.TicketAnswered(
-            ticket_id=brief.ticket_id,
-            agent_id=brief.agent_id,
-            channel=brief.channel,
-            external_ref=brief.external_ref,
-            title=brief.title,
-            answers=tuple(
-                says.Answer(
-                    work_order_id=order.work_order_id,
-                    department=department_of(order),
-                    text=order.answer or "",
-                    answered_at=order.answered_at or tx.now,
-                )
-                for order in shares
-                if order.state == "answered"
-            ),
-            join_policy=brief.join_policy,
-            measures=measures,
-        )
+        return ticket, []
+    measures = tickets.measure(ticket, now)
+    answered = replace(ticket, state=tickets.after(ticket, "answer"), answered_at=now, measures=measures)
+    event = says.TicketAnswered(
+        ticket_id=brief.ticket_id,
+        agent_id=brief.agent_id,
+        channel=brief.channel,
+        external_ref=brief.external_ref,
+        title=brief.title,
+        answers=tuple(
+            says.Answer(
+                work_order_id=order.work_order_id,
+                department=department_of(order),
+                text=order.answer or "",
+                answered_at=order.answered_at or now,
+            )
+            for order in shares
+            if order.state == "answered"
+        ),
+        join_policy=brief.join_policy,
+        measures=measures,
     )
-    return answered
+    return answered, [event]
+
+
+async def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> None:
+    """Save the ticket, answered if the join policy is met now."""
+    standing_now, said = concluded(ticket, shares, tx.now)
+    await store.ticket.save(tx, [standing_now])
+    for event in said:
+        tx.publish(event)

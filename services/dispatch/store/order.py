@@ -26,7 +26,9 @@ ADD_ORDERS = text("""
         AS n(id, ticket_id, department, name, returns, reassigned_from)""")
 ORDERS = text(f"""
     SELECT o.ticket_id, {ORDER} FROM work_order o WHERE ticket_id = ANY(CAST(:ids AS uuid[])) ORDER BY work_order_id""")
-ONE_ORDER = text(f"SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id) WHERE work_order_id = :id")
+SOME = text(f"""
+    SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id)
+    WHERE work_order_id = ANY(CAST(:ids AS uuid[]))""")
 OF_DEPARTMENT = text(f"""
     SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id)
     WHERE o.department = :department AND o.work_order_id > :after AND (NOT :contacted OR o.contacted_at IS NOT NULL)
@@ -71,10 +73,14 @@ async def of_tickets(source: Transaction | Running, ids: Iterable[UUID]) -> dict
     return found
 
 
+async def some(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, tuple[Ticket, WorkOrder]]:
+    """These work orders, each with its ticket."""
+    return {row.work_order_id: (ticket(row), _order(row)) for row in await rows(source, SOME, ids=list(ids))}
+
+
 async def find(source: Transaction | Running, work_order_id: UUID) -> tuple[Ticket, WorkOrder] | None:
     """One work order with its ticket."""
-    found = await rows(source, ONE_ORDER, id=work_order_id)
-    return (ticket(found[0]), _order(found[0])) if found else None
+    return (await some(source, [work_order_id])).get(work_order_id)
 
 
 async def of_department(

@@ -44,12 +44,15 @@ NOT_CLOSED_OF_AGENT = text("""
         AND state <> 'closed' AND (CAST(:state AS text) IS NULL OR state = :state)
     ORDER BY ticket_id DESC LIMIT :limit""")
 
-MOVE_TICKET = text("""
-    UPDATE ticket SET state = :state, round = :round, first_contact_at = :first_contact_at, answered_at = :answered_at,
-        closed_at = :closed_at, satisfied = :satisfied, transfers = :transfers, rulings = :rulings,
-        messages = :messages, hops = :hops, first_contact_minutes = :first_contact_minutes,
-        resolve_minutes = :resolve_minutes
-    WHERE ticket_id = :ticket_id""")
+MOVE_TICKETS = text("""
+    UPDATE ticket t SET state = n.state, round = n.round, first_contact_at = n.first_contact_at,
+        answered_at = n.answered_at, closed_at = n.closed_at, satisfied = n.satisfied, transfers = n.transfers,
+        rulings = n.rulings, messages = n.messages, hops = n.hops, first_contact_minutes = n.first_contact_minutes,
+        resolve_minutes = n.resolve_minutes
+    FROM jsonb_to_recordset(CAST(:tickets AS jsonb)) AS n(ticket_id uuid, state text, round int,
+        first_contact_at timestamptz, answered_at timestamptz, closed_at timestamptz, satisfied boolean, transfers int,
+        rulings int, messages int, hops int, first_contact_minutes double precision, resolve_minutes double precision)
+    WHERE t.ticket_id = n.ticket_id""")
 
 ADD_AMENDMENTS = text("""
     INSERT INTO amendment (amendment_id, ticket_id, text, by, at)
@@ -80,10 +83,11 @@ async def rebrief(tx: Transaction, brief: Brief) -> None:
     await tx.run(REBRIEF, ticket_id=brief.ticket_id, brief=json(asdict(brief)))
 
 
-async def know(tx: Transaction, departments: dict[str, str]) -> None:
-    """Remember departments by code and name."""
+async def know(tx: Transaction, departments: list[tuple[str, str]]) -> None:
+    """Remember departments by (code, name); for `tx.gather`, because batches share them."""
     if departments:
-        await tx.run(ADD_DEPARTMENTS, codes=list(departments), names=list(departments.values()))
+        found = dict(departments)
+        await tx.run(ADD_DEPARTMENTS, codes=list(found), names=list(found.values()))
 
 
 async def know_code(tx: Transaction, code: str) -> None:
@@ -109,25 +113,10 @@ async def of_agent(running: Running, agent_id: str, state: str | None, before: U
     return [ticket(row) for row in found]
 
 
-async def save(tx: Transaction, ticket: Ticket) -> None:
-    """Write back a ticket that moved; it is locked."""
-    measures = ticket.measures
-    await tx.run(
-        MOVE_TICKET,
-        ticket_id=ticket.brief.ticket_id,
-        state=ticket.state,
-        round=ticket.round,
-        first_contact_at=ticket.first_contact_at,
-        answered_at=ticket.answered_at,
-        closed_at=ticket.closed_at,
-        satisfied=ticket.satisfied,
-        transfers=ticket.transfers,
-        rulings=ticket.rulings,
-        messages=ticket.messages,
-        hops=measures.hops if measures else None,
-        first_contact_minutes=measures.first_contact_minutes if measures else None,
-        resolve_minutes=measures.resolve_minutes if measures else None,
-    )
+async def save(tx: Transaction, changed: Sequence[Ticket]) -> None:
+    """Write back tickets that moved; they are locked."""
+    if changed:
+        await tx.run(MOVE_TICKETS, tickets=json([_moved(ticket) for ticket in changed]))
 
 
 async def add_amendments(tx: Transaction, events: Sequence[TicketAmended]) -> None:
@@ -152,8 +141,12 @@ async def amendments(source: Transaction | Running, ids: Iterable[UUID]) -> dict
     return found
 
 
-async def note(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Append to the history."""
+def note(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Append to the history, with all that the transaction notes, at its end."""
+    tx.gather(_write_history, entries)
+
+
+async def _write_history(tx: Transaction, entries: list[Entry]) -> None:
     if entries:
         await tx.run(
             ADD_HISTORY,
@@ -181,6 +174,25 @@ async def rows(source: Transaction | Running, statement: Executable, **parameter
 def json(value: Any) -> str:
     """JSON of plain values, UUIDs and datetimes, as a parameter."""
     return orjson.dumps(value, default=str).decode()
+
+
+def _moved(ticket: Ticket) -> dict[str, Any]:
+    measures = ticket.measures
+    return {
+        "ticket_id": ticket.brief.ticket_id,
+        "state": ticket.state,
+        "round": ticket.round,
+        "first_contact_at": ticket.first_contact_at,
+        "answered_at": ticket.answered_at,
+        "closed_at": ticket.closed_at,
+        "satisfied": ticket.satisfied,
+        "transfers": ticket.transfers,
+        "rulings": ticket.rulings,
+        "messages": ticket.messages,
+        "hops": measures.hops if measures else None,
+        "first_contact_minutes": measures.first_contact_minutes if measures else None,
+        "resolve_minutes": measures.resolve_minutes if measures else None,
+    }
 
 
 def _brief(row: Row[Any]) -> Brief:
