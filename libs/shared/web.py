@@ -84,6 +84,7 @@ def caller(*scopes: str) -> Any:
             raise Refused(401, "Unauthorized", "send a valid API key as 'Authorization: Bearer prefix.secret'")
         if not found.scopes & {*scopes, "admin"}:
             raise Refused(403, "Forbidden", f"this key lacks the scope {' or '.join(scopes)}")
+        request.state.caller = found
         return found  # type: ignore[no-any-return]
 
     return Depends(check)
@@ -101,14 +102,13 @@ async def command(
     if not name or len(name) > 255 or not (name.isascii() and name.isprintable()):
         reason = "required: 1 to 255 visible ASCII characters, a new one for each new request"
         raise Refused(400, "Bad Idempotency-Key", reason, errors=[{"field": "Idempotency-Key", "reason": reason}])
-    found: Caller | None = await request.app.state.keys.check(request.headers.get("authorization", "")[7:].strip())
     payload = body.model_dump_json().encode() if body else b""
     answer = await request.app.state.flusher.do(
         Command(
             handler,
             args,
             key,
-            found.principal if found else "",
+            request.state.caller.principal,
             name,
             hashlib.sha256(b"\n".join([request.method.encode(), request.url.path.encode(), payload])).digest(),
             request.headers.get("traceparent") or telemetry.new_traceparent(),
