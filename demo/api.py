@@ -1,9 +1,10 @@
 """Zhida's HTTP APIs as the demo's players call them: a key, an Idempotency-Key for each command, patience.
 
 Errors:
-    Refused         Zhida answered 4xx; `status` and `problem` say why
-    └── Moved       409: not possible any more, something else has happened first
-    Unanswered      no final answer after all attempts
+    ApiError
+    ├── Refused         Zhida answered 4xx; `status` and `problem` say why
+    │   └── Moved       409: not possible any more, something else has happened first
+    └── Unanswered      no final answer after all attempts
 """
 
 import asyncio
@@ -19,7 +20,11 @@ PAUSE = 0.2  # s before the second attempt, doubled each time
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
-class Refused(Exception):
+class ApiError(Exception):
+    """A call that did not succeed."""
+
+
+class Refused(ApiError):
     """Zhida said no."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -31,7 +36,7 @@ class Moved(Refused):
     """409."""
 
 
-class Unanswered(Exception):
+class Unanswered(ApiError):
     """Zhida could not be reached, or had too much to do."""
 
 

@@ -19,7 +19,7 @@ START_TIME = 60.0  # s until a simulator must listen
 STOP_TIME = 20.0  # s it has to end
 NETWORK = "127.0.0.0/8"  # the administrator allows it: the demo's departments live on this machine
 
-# Seconds and shares; see the receiver kit's README. The third department is overworked, so that clocks warn.
+# Seconds and shares; see the receiver kit's README. One department is overworked, so that clocks warn and run out.
 USUAL: Mapping[str, Any] = {
     "accept_after": {"median": 0.4, "spread": 0.6, "longest": 6},
     "contact_after": {"median": 0.6, "spread": 0.6, "longest": 6},
@@ -38,7 +38,7 @@ USUAL: Mapping[str, Any] = {
     "hang_seconds": 2,
 }
 SLOW: Mapping[str, Any] = {
-    "accept_after": {"median": 3, "spread": 0.7, "longest": 14},
+    "accept_after": {"median": 5, "spread": 0.7, "longest": 20},
     "contact_after": {"median": 2, "spread": 0.7, "longest": 10},
     "answer_after": {"median": 4, "spread": 0.6, "longest": 14},
 }
@@ -63,34 +63,34 @@ class Hall:
 
 
 @contextlib.contextmanager
-def played(folder: Path, dispatch_url: str, keys: Mapping[str, str], seed: int) -> Iterator[list[Hall]]:
+def played(folder: Path, dispatch_url: str, keys: Mapping[str, str], *, slow: str, seed: int) -> Iterator[list[Hall]]:
     """Simulator processes that together play these departments (code → API key), until the block ends."""
     halls: list[Hall] = []
     try:
         for number in range(min(PROCESSES, len(keys))):
             own = folder / str(number + 1)
             own.mkdir(parents=True)
-            halls.append(_start(own, dispatch_url, list(keys)[number::PROCESSES], keys, seed))
+            roles = [_role(own, code, keys, SLOW if code == slow else {}) for code in list(keys)[number::PROCESSES]]
+            halls.append(_start(own, dispatch_url, roles, seed))
         yield halls
     finally:
         stop(halls)
 
 
-def _start(folder: Path, dispatch_url: str, codes: Sequence[str], keys: Mapping[str, str], seed: int) -> Hall:
-    roles = []
-    for code in codes:
-        (folder / f"{code}.api-key").touch(0o600)
-        (folder / f"{code}.api-key").write_text(keys[code], encoding="ascii")
-        behaviour = SLOW if list(keys).index(code) == PROCESSES - 1 else {}
-        suggests = [other for other in keys if other != code]
-        roles.append(
-            {
-                "code": code,
-                "api_key_file": f"{code}.api-key",
-                "keys_file": f"{code}.keys",
-                "behaviour": {**behaviour, "suggests": suggests},
-            }
-        )
+def _role(folder: Path, code: str, keys: Mapping[str, str], behaviour: Mapping[str, Any]) -> dict[str, Any]:
+    """A department of a simulator's plan; its key lies in a file of its own."""
+    (folder / f"{code}.api-key").touch(0o600)
+    (folder / f"{code}.api-key").write_text(keys[code], encoding="ascii")
+    suggests = [other for other in keys if other != code]
+    return {
+        "code": code,
+        "api_key_file": f"{code}.api-key",
+        "keys_file": f"{code}.keys",
+        "behaviour": {**behaviour, "suggests": suggests},
+    }
+
+
+def _start(folder: Path, dispatch_url: str, roles: Sequence[Mapping[str, Any]], seed: int) -> Hall:
     plan = {
         "dispatch": dispatch_url,
         "departments": roles,

@@ -5,10 +5,12 @@ Errors:
 """
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ import uvloop
 from rich.console import Console
 
 from demo import agent, collect, department, key, measure, publisher, report, reviewer
-from demo.api import Api, Refused, Unanswered
+from demo.api import Api, ApiError
+from demo.department import Hall
 from demo.fact import Facts, Sent
 from demo.progress import Show
 from demo.reconciliation import reconcile
@@ -49,6 +52,19 @@ class Plan:
     seed: int
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Who plays, with their keys."""
+
+    reviewer: str
+    screens: str  # the platform's key at notification
+    platform: str  # and at dispatch, like the next two
+    admin: str
+    supervisor: str
+    departments: Mapping[str, str]  # code → key
+    slow: str  # the department that is overworked
+
+
 def play(plan: Plan, console: Console) -> bool:
     """Play it; whether everything balances. What was started is stopped, however this ends."""
     settings = {"ZHIDA_MATRIX_PACK": plan.pack, "ZHIDA_SLA_POLICY": str(POLICY)}
@@ -58,75 +74,79 @@ def play(plan: Plan, console: Console) -> bool:
 
     say(f"{len(plan.tickets)} tickets, responsibility matrix {plan.pack}; data and logs in {plan.place.folder}")
     with stack.running(plan.place, fresh=True, settings=settings, say=say) as running:
-        try:
-            facts = uvloop.run(_perform(plan, running, console, say))
-        except* (Refused, Unanswered) as group:
-            raise PlayError(f"a player failed: {group.exceptions[0]}") from None
-        report.example(console, facts)
-        console.print()
-        report.figures(console, measure.measure(facts))
-        balanced = report.balance(console, facts, reconcile(facts), plan.place.folder / "findings.txt")
-        if plan.keep:
-            say(f"everything is left running; addresses and keys: {access.grant(running)}. Ctrl-C stops it")
-            signal.pause()
+        cast = uvloop.run(_invite(running))
+        folder = plan.place.folder / "departments"
+        shutil.rmtree(folder, ignore_errors=True)
+        url, seed = running.url("dispatch"), plan.seed
+        with department.played(folder, url, cast.departments, slow=cast.slow, seed=seed) as halls:
+            say(f"{len(cast.departments)} departments, played by {len(halls)} processes, register their webhooks")
+            try:
+                facts = uvloop.run(_perform(plan, running, cast, halls, console))
+            except ExceptionGroup as group:
+                raise PlayError(f"a player failed: {_known(group)}") from None
+            report.example(console, facts)
+            console.print()
+            report.figures(console, measure.measure(facts))
+            balanced = report.balance(console, facts, reconcile(facts), plan.place.folder / "findings.txt")
+            if plan.keep:
+                say(f"everything is left running; addresses and keys: {access.grant(running)}. Ctrl-C stops it")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
         say("stopping")
         return balanced
 
 
-async def _perform(plan: Plan, running: Stack, console: Console, say: Callable[[object], None]) -> Facts:
-    """Bring in departments, agents and the people beside the flow, and let them play."""
-    watch = await Watch.open(running.backend.owner_database_url, running.backend.kafka_bootstrap_servers)
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
+async def _invite(running: Stack) -> Cast:
+    """Keys for all who play, and a department for each that the matrix names."""
+    [reviewer_key] = (await key.create(running, "classification", {REVIEWER: ("review",)})).values()
+    [screens] = (await key.create(running, "notification", {PLATFORM: ("publish",)})).values()
+    async with aiohttp.ClientSession() as session:
+        matrix = await Api(session, running.url("classification"), reviewer_key).get("/v1/matrix")
+    executing = Counter(code for situation in matrix["situations"] for code in situation["executing"])
+    codes = sorted(executing.keys() | {situation["lead"] for situation in matrix["situations"]})
+    people = {PLATFORM: ("publish",), ADMIN: ("admin",), SUPERVISOR: ("supervise",)}
+    keys = await key.create(running, "dispatch", {**people, **dict.fromkeys(codes, ("department",))})
+    return Cast(
+        reviewer=reviewer_key,
+        screens=screens,
+        platform=keys[PLATFORM],
+        admin=keys[ADMIN],
+        supervisor=keys[SUPERVISOR],
+        departments={code: keys[code] for code in codes},
+        slow=[code for code, _ in executing.most_common()][len(executing) // 2],
+    )
+
+
+async def _perform(plan: Plan, running: Stack, cast: Cast, halls: Sequence[Hall], console: Console) -> Facts:
+    """Let everybody play until every ticket is closed, and gather what that left behind."""
+    database_url, kafka = running.backend.owner_database_url, running.backend.kafka_bootstrap_servers
+    names = sorted({desk(ticket) for ticket in plan.tickets})
+    watch = await Watch.open(database_url, kafka)
     try:
         if (await watch.look()).received or await watch.written():
             raise PlayError("the Kafka or Postgres it was given already holds tickets; ZHIDA_BACKEND=local has its own")
-        own = await key.create(running, "classification", {REVIEWER: ("review",)})
-        classification = Api(session, running.url("classification"), own[REVIEWER])
-        matrix = await classification.get("/v1/matrix")
-        departments = sorted(
-            {code for situation in matrix["situations"] for code in (*situation["executing"], situation["lead"])}
-        )
-        people = {PLATFORM: ("publish",), ADMIN: ("admin",), SUPERVISOR: ("supervise",)}
-        keys = await key.create(running, "dispatch", {**people, **dict.fromkeys(departments, ("department",))})
-        own = await key.create(running, "notification", {PLATFORM: ("publish",)})
-        dispatch_url, folder = running.url("dispatch"), plan.place.folder / "departments"
-        shutil.rmtree(folder, ignore_errors=True)
-        names = sorted({desk(ticket) for ticket in plan.tickets})
-        agents = agent.Agents(
-            platform=Api(session, dispatch_url, keys[PLATFORM]),
-            notices=Api(session, running.url("notification"), own[PLATFORM]),
-            names=names,
-            seed=plan.seed,
-        )
-        with department.played(folder, dispatch_url, {code: keys[code] for code in departments}, plan.seed) as halls:
-            say(f"{len(departments)} departments, played by {len(halls)} processes, register their webhooks")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
+
+            def at(service: str, key_: str) -> Api:
+                return Api(session, running.url(service), key_)
+
             urls = await asyncio.to_thread(department.addresses, halls)
-            await department.register(Api(session, dispatch_url, keys[ADMIN]), halls, urls)
-            say(f"{len(names)} agents at their screens, a reviewer, a supervisor; {plan.rate:g} records a second")
+            await department.register(at("dispatch", cast.admin), halls, urls)
+            agents = agent.Agents(at("dispatch", cast.platform), at("notification", cast.screens), names, plan.seed)
             players = [
                 agents.work(),
-                reviewer.review(classification),
-                reviewer.supervise(Api(session, dispatch_url, keys[SUPERVISOR])),
+                reviewer.review(at("classification", cast.reviewer)),
+                reviewer.supervise(at("dispatch", cast.supervisor)),
             ]
-            sent = await _until_rest(
-                plan,
-                running.backend.kafka_bootstrap_servers,
-                watch,
-                agents=agents,
-                players=players,
-                console=console,
+            told = (
+                f"demo: {len(names)} agents at their screens, a reviewer, a supervisor; {plan.rate:g} records a second"
             )
-            return await collect.gather(
-                running.backend.owner_database_url,
-                running.backend.kafka_bootstrap_servers,
-                logs=[hall.log for hall in halls],
-                sent=sent,
-                seen=agents.seen,
-                followed=set(names),
-            )
+            console.print(told, markup=False, soft_wrap=True)
+            sent = await _until_rest(plan, kafka, watch, agents=agents, players=players, console=console)
     finally:
-        await session.close()
         await watch.close()
+    logs = [hall.log for hall in halls]
+    return await collect.gather(database_url, kafka, logs=logs, sent=sent, seen=agents.seen, followed=set(names))
 
 
 async def _until_rest(
@@ -164,3 +184,13 @@ async def _until_rest(
 def desk(ticket: dict[str, Any]) -> str:
     """The agent on whose screen a ticket's answer appears; where nobody took the call, the desk of its channel."""
     return str(ticket.get("agent_id") or f"desk.{ticket.get('channel')}")
+
+
+def _known(group: ExceptionGroup[Exception]) -> Exception:
+    """The first thing Zhida refused or did not answer. What is none of that is a bug, and raised as it is."""
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            return _known(error)
+        if isinstance(error, ApiError):
+            return error
+    raise group

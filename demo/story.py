@@ -40,7 +40,8 @@ def interesting(facts: Facts) -> str | None:
 
 def story(facts: Facts, ticket: str) -> list[Line]:
     """All that is known of a ticket, from every source, by time."""
-    lines = [Line(event.at, event.source, _told(event)) for event in facts.by_key.get(ticket, []) if _worth(event)]
+    events = [event for event in facts.by_key.get(ticket, []) if event.type != "NotificationSent"]  # others tell it
+    lines = [Line(event.at, event.source, _told(event)) for event in events]
     references = {row.reference for row in facts.received if str(row.ticket_id) == ticket}
     for sent in facts.sent:
         if sent.reference in references:
@@ -54,11 +55,6 @@ def story(facts: Facts, ticket: str) -> list[Line]:
         if str(seen.ticket_id) == ticket:
             lines.append(Line(seen.at, f"agent {seen.agent}", f"sees {_plain(seen.kind)} (number {seen.number})"))
     return sorted(lines, key=lambda line: line.at)
-
-
-def _worth(event: Said) -> bool:
-    """Whether a person wants to read it: notices to departments and supervisors only repeat what the clocks say."""
-    return event.type != "NotificationSent" or event.data["recipient_kind"] == "agent"
 
 
 def _told(event: Said) -> str:
@@ -112,8 +108,6 @@ def _told(event: Said) -> str:
             return f"{_plain(data['clock']['kind'])} clock has run out"
         case "Escalated":
             return f"brought before {data['level']} {data['to']} ({data['percent']} %)"
-        case "NotificationSent":
-            return f"{_plain(data['kind'])} in the inbox of {data['recipient_kind']} {data['recipient']}"
         case "EvidenceAdded":
             return f"evidence added ({data['kind']})"
     return event.type

@@ -9,7 +9,7 @@ from tests.unit.demo.run_of_one_ticket import TICKET, facts
 def test_the_story_holds_every_source_in_order() -> None:
     lines = story(facts(), str(TICKET))
     assert [line.at for line in lines] == sorted(line.at for line in lines)
-    assert {"platform", "intake", "classification", "dispatch", "sla_timer", "notification", "a", "b", "agent A1"} <= {
+    assert {"platform", "intake", "classification", "dispatch", "sla_timer", "a", "b", "agent A1"} <= {
         line.who for line in lines
     }
     told = "\n".join(line.what for line in lines)
