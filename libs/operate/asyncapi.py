@@ -26,6 +26,14 @@ ENVELOPE = {
     },
 }
 
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A new one for each new request; a repeat under the same key gets the same answer for 7 days.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
 
 def document(services: Sequence[Service]) -> str:
     """AsyncAPI 3.0 as YAML: every topic, every event with its schema, who says and who hears it."""
@@ -109,6 +117,8 @@ def openapi(service: Service) -> str:
         schemas[name] = schema
     for path in described["paths"].values():
         for operation in path.values():
+            if {"400", "409"} <= operation.get("responses", {}).keys():  # what `web.command` refuses
+                operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
             invalid = operation.get("responses", {}).get("422", {})
             if "application/json" in invalid.get("content", {}):
                 operation["responses"]["422"] = web.problems(422)[422]

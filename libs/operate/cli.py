@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace as changed
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,12 @@ def _group(service: Service) -> click.Group:
     def settings() -> Settings:
         return read(service.settings)
 
-    def with_running(work: Callable[[Running], Awaitable[Any]]) -> Any:
+    def with_running(work: Callable[[Running], Awaitable[Any]], *, handlers: bool = False) -> Any:
+        """Work on the service's tables; with `handlers`, its resources are opened too."""
+
         async def inside() -> Any:
-            async with run.started(service, settings()) as (running, _):
+            bare = service if handlers else changed(service, opens=None)
+            async with Running(bare, settings()).opened() as running:
                 return await work(running)
 
         telemetry.start(settings(), service.name)
@@ -150,7 +154,7 @@ def _group(service: Service) -> click.Group:
     return group
 
 
-def _keys(group: click.Group, with_running: Callable[[Callable[[Running], Awaitable[Any]]], Any]) -> None:
+def _keys(group: click.Group, with_running: Callable[..., Any]) -> None:
     @group.group("keys")
     def keys_group() -> None:
         """API keys of this service."""
@@ -182,7 +186,7 @@ def _keys(group: click.Group, with_running: Callable[[Callable[[Running], Awaita
         click.echo(f"revoked {prefix}")
 
 
-def _dead(group: click.Group, with_running: Callable[[Callable[[Running], Awaitable[Any]]], Any]) -> None:
+def _dead(group: click.Group, with_running: Callable[..., Any]) -> None:
     @group.group("dead")
     def dead_group() -> None:
         """Buried events, and those parked behind them."""
@@ -207,17 +211,17 @@ def _dead(group: click.Group, with_running: Callable[[Callable[[Running], Awaita
         """Handle buried events again."""
         if (key is None) == (id_ is None):
             raise click.UsageError("give either --key or --id")
-        click.echo(f"replayed {with_running(lambda running: replay.replay(running, key=key, id=id_))}")
+        click.echo(f"replayed {with_running(lambda running: replay.replay(running, key=key, id=id_), handlers=True)}")
 
     @dead_group.command("discard")
     @click.argument("id_", metavar="ID", type=int)
     @click.confirmation_option(prompt="The event is given up for good. Go on?")
     def discard(id_: int) -> None:
         """Give one buried event up, and replay what was parked behind it."""
-        click.echo(f"discarded; replayed {with_running(lambda running: replay.discard(running, id_))}")
+        click.echo(f"discarded; replayed {with_running(lambda running: replay.discard(running, id_), handlers=True)}")
 
 
-def _positions(group: click.Group, with_running: Callable[[Callable[[Running], Awaitable[Any]]], Any]) -> None:
+def _positions(group: click.Group, with_running: Callable[..., Any]) -> None:
     @group.command("outbox")
     def outbox() -> None:
         """How many events wait to be sent, and since when."""

@@ -1,5 +1,6 @@
 """API keys, per service: `prefix.secret`, only the secret's SHA-256 is stored (it has 256 random bits)."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -33,12 +34,16 @@ class Caller:
     key_prefix: str
 
 
+Known = tuple[float, bytes, Caller, datetime | None]  # trusted until (monotonic), hash, caller, expiry
+
+
 class KeyRing:
     """Checks keys for one process."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._known: dict[str, tuple[float, bytes, Caller, datetime | None]] = {}
+        self._known: dict[str, Known] = {}
+        self._finding: dict[str, asyncio.Task[Known | None]] = {}
 
     async def check(self, key: str) -> Caller | None:
         """The caller behind a key, or None where it is unknown, expired or revoked."""
@@ -46,18 +51,28 @@ class KeyRing:
         digest = hashlib.sha256(secret.encode()).digest()
         known = self._known.get(prefix)
         if known is None or known[0] < time.monotonic():
-            rows = await self._running.read(FIND, prefix=prefix)
-            self._known.pop(prefix, None)
-            if not rows or rows[0].revoked_at:
-                return None
-            row = rows[0]
-            caller = Caller(row.principal, frozenset(row.scopes), prefix)
-            known = (time.monotonic() + REMEMBERED, row.hash, caller, row.expires_at)
-            self._known[prefix] = known
+            if prefix not in self._finding:  # many requests under one key ask the database once
+                self._finding[prefix] = asyncio.create_task(self._find(prefix))
+            known = await asyncio.shield(self._finding[prefix])
+        if known is None:
+            return None
         _, stored, caller, expires_at = known
         if not hmac.compare_digest(digest, stored) or (expires_at and expires_at <= datetime.now(UTC)):
             return None
         return caller
+
+    async def _find(self, prefix: str) -> Known | None:
+        self._known.pop(prefix, None)
+        try:
+            rows = await self._running.read(FIND, prefix=prefix)
+        finally:
+            del self._finding[prefix]
+        if not rows or rows[0].revoked_at:
+            return None
+        row = rows[0]
+        caller = Caller(row.principal, frozenset(row.scopes), prefix)
+        self._known[prefix] = (time.monotonic() + REMEMBERED, row.hash, caller, row.expires_at)
+        return self._known[prefix]
 
 
 async def create(running: Running, principal: str, scopes: list[str], expires_at: datetime | None) -> str:

@@ -1,6 +1,7 @@
 """What an operator sees: one typed vocabulary of metrics, structured logs, and traces that follow a ticket."""
 
 import logging
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ REQUESTS = Histogram("zhida_http_seconds", "HTTP requests", ["route", "status"],
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _tracer = trace.get_tracer("zhida")
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def start(settings: Settings, service: str) -> None:
@@ -55,6 +57,11 @@ def start(settings: Settings, service: str) -> None:
         endpoint = settings.otlp_endpoint.rstrip("/") + "/v1/traces"
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=5)))
         trace.set_tracer_provider(provider)
+
+
+def cause(traceparent: str | None) -> str:
+    """A caller's W3C trace context where it has the right form, else a new one."""
+    return traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else new_traceparent()
 
 
 def new_traceparent() -> str:

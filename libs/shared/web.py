@@ -111,7 +111,7 @@ async def command(
             request.state.caller.principal,
             name,
             hashlib.sha256(b"\n".join([request.method.encode(), request.url.path.encode(), payload])).digest(),
-            request.headers.get("traceparent") or telemetry.new_traceparent(),
+            telemetry.cause(request.headers.get("traceparent")),
         )
     )
     return Response(json_bytes(answer.body), answer.status, media_type="application/json")

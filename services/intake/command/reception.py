@@ -24,7 +24,6 @@ REJECTED = Counter("zhida_intake_rejected_total", "Wrong fields of refused ticke
 
 COUNTED = FIELDS | {"body"}
 DIFFERS = "differs from the ticket that already stands under this channel and external_ref"
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ async def take(offers: Sequence[Offer], tx: Transaction, way: str) -> list[Taken
         if ticket_id in new:
             if offer.draft.original:
                 secrets[ticket_id] = vault.seal_fields(ticket_id, offer.draft.original)
-            if offer.traceparent and _TRACEPARENT.fullmatch(offer.traceparent):
+            if offer.traceparent and TRACEPARENT.fullmatch(offer.traceparent):
                 tx.causes[str(ticket_id)] = offer.traceparent
             tx.publish(TicketReceived(ticket_id=ticket_id, ticket=ticket))
             tx.after_commit(RECEIVED.labels(ticket.channel, way).inc)
