@@ -22,6 +22,7 @@ from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.notification.domain.cursor import Cursor
 from services.notification.store import inbox
+from services.notification.store.inbox import Standing
 
 LOOK_SECONDS = 0.1
 REST_SECONDS = 0.02  # at least between two looks, however often we are woken
@@ -37,6 +38,39 @@ LATENCY = Histogram(
     "From a notice's row to the stream",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 5.0),
 )
+
+
+class Arrivals:
+    """Readers who come at once (after a replica has died: all of its) ask the database together, not one by one."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._asked: list[tuple[Sequence[str], asyncio.Future[Mapping[str, Standing]]]] = []
+        self._reading: asyncio.Task[None] | None = None
+
+    async def standing(self, addresses: Sequence[str]) -> Mapping[str, Standing]:
+        """How far these inboxes have come."""
+        answer: asyncio.Future[Mapping[str, Standing]] = asyncio.get_running_loop().create_future()
+        self._asked.append((addresses, answer))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return await answer
+
+    async def _read(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, []
+            waiting = [(addresses, answer) for addresses, answer in asked if not answer.done()]
+            try:
+                wanted = {address for addresses, _ in waiting for address in addresses}
+                found = await inbox.standing(self._running, list(wanted))
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                for _, answer in waiting:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            for addresses, answer in waiting:
+                if not answer.done():
+                    answer.set_result({address: found[address] for address in addresses})
 
 
 Place = tuple[str, int]  # address of an inbox, and the last number seen in it
@@ -88,6 +122,7 @@ class Hub:
         self._connections: set[Connection] = set()
         self._waiting: dict[Place, set[Connection]] = {}
         self._someone = asyncio.Event()
+        self.arrivals = Arrivals(running)
 
     def __len__(self) -> int:
         return len(self._connections)

@@ -1,19 +1,18 @@
 """Notices the moment they are there: Server-Sent Events that resume without a hole, at any replica."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from libs.shared.service import Running
 from libs.shared.web import Refused, problems, running
 from services.notification.api.access import Reader, bad, chosen
 from services.notification.domain import cursor
 from services.notification.domain.cursor import Cursor
 from services.notification.resources import Resources
-from services.notification.store import inbox as store
-from services.notification.stream import Connection
+from services.notification.stream import Connection, Hub
 
 router = APIRouter(tags=["inbox"])
 
@@ -27,6 +26,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 FIRST = b"retry: 1000\n: open\n\n"
 BEAT = b": still here\n\n"
+KEY_SECONDS = 30.0  # how long a revoked key keeps its stream
 
 
 @router.get(
@@ -59,23 +59,22 @@ async def stream(
         raise bad("recipients", f"at most {cursor.MOST} inboxes on one stream")
     header = request.headers.get("last-event-id")
     field, given = ("Last-Event-ID", header) if header else ("after", after)
-    process = running(request)
-    resources: Resources = process.resources
+    resources: Resources = running(request).resources
     if len(resources.hub) >= resources.settings.stream_limit:
         raise Refused(503, "Too many streams", "this process has as many open streams as it may")
     addresses = [recipient.address for recipient in whose]
-    numbers = await _begin(process, addresses, field, given)
+    numbers = await _begin(resources.hub, addresses, field, given)
     connection = resources.hub.connect(Cursor(numbers))
     return StreamingResponse(_events(request, connection), media_type="text/event-stream", headers=HEADERS)
 
 
-async def _begin(process: Running, addresses: list[str], field: str, given: str | None) -> dict[str, int]:
+async def _begin(hub: Hub, addresses: list[str], field: str, given: str | None) -> dict[str, int]:
     """Where each inbox goes on: behind the id given, else behind what was read."""
     try:
         known = cursor.parse(given, addresses) if given else {}
     except ValueError as error:
         raise bad(field, f"not an id of this stream: {error}") from None
-    standing = await store.standing(process, addresses)
+    standing = await hub.arrivals.standing(addresses)
     for address, number in known.items():
         if number > standing[address].last_number:
             raise bad(field, f"{address} has no number {number}; begin anew without an id")
@@ -83,21 +82,21 @@ async def _begin(process: Running, addresses: list[str], field: str, given: str 
 
 
 async def _events(request: Request, connection: Connection) -> AsyncIterator[bytes]:
-    """Everything for one reader. A key that was revoked meanwhile ends the stream with the next heartbeat."""
-    process = running(request)
-    resources: Resources = process.resources
-    token = request.headers.get("authorization", "")[7:].strip()
+    """Everything for one reader, until it goes, its process stops or its key has been revoked."""
+    resources: Resources = running(request).resources
+    check_at = time.monotonic() + KEY_SECONDS
     try:
         yield FIRST
-        while True:
-            taken = await resources.hub.take(connection, resources.settings.stream_heartbeat)
-            if taken:
-                yield taken
-            elif connection.ended:
-                return
-            elif await request.app.state.keys.check(token) is None:
-                connection.end("key")
-            else:
-                yield BEAT
+        while not connection.ended:
+            yield await resources.hub.take(connection, resources.settings.stream_heartbeat) or BEAT
+            if time.monotonic() >= check_at:
+                check_at = time.monotonic() + KEY_SECONDS
+                await _check_key(request, connection)
     finally:
         resources.hub.leave(connection)
+
+
+async def _check_key(request: Request, connection: Connection) -> None:
+    token = request.headers.get("authorization", "")[7:].strip()
+    if await request.app.state.keys.check(token) is None:
+        connection.end("key")

@@ -13,6 +13,7 @@ from sqlalchemy.event import listen
 
 from libs.shared import keys, run
 from services.notification import stream
+from services.notification.api import stream as api_stream
 from services.notification.domain import cursor
 from services.notification.domain.cursor import Cursor
 from services.notification.main import service
@@ -190,6 +191,7 @@ async def test_a_stopping_process_ends_its_streams(desk: Harness) -> None:
 
 async def test_a_revoked_key_ends_its_stream(desk: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "REMEMBERED", 0.0)
+    monkeypatch.setattr(api_stream, "KEY_SECONDS", 0.2)
     headers = await key(desk.running, "a1", "agent")
     async with served(desk.app) as url, opened(url, headers) as response:
         await desk.running.read(keys.REVOKE, prefix=headers["Authorization"].removeprefix("Bearer ").partition(".")[0])
@@ -228,3 +230,46 @@ async def test_a_full_process_sends_readers_elsewhere(desk: Harness) -> None:
             assert response.status_code == 200
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "1"
+
+
+async def test_the_most_inboxes_with_long_names_resume_over_one_stream(desk: Harness) -> None:
+    names = [f"{'7' * 36}-{place}" for place in range(cursor.MOST)]
+    headers = await key(desk.running, "platform", "publish")
+    async with served(desk.app) as url:
+        await desk.hear(*[answered(name) for name in names])
+        async with opened(url, headers, recipients=",".join(names)) as response:
+            first = await take(response, cursor.MOST)
+        await desk.hear(answered(names[-1]))
+        async with opened(url, headers, first[-1].id, recipients=",".join(names)) as response:
+            (seen,) = await take(response, 1)
+    assert {event.data["recipient"]["id"] for event in first} == set(names)
+    assert (seen.data["recipient"]["id"], seen.number) == (names[-1], 2)
+
+
+async def test_a_crowd_of_readers_asks_the_database_once(desk: Harness) -> None:
+    await desk.hear(*[answered(f"a{place}") for place in range(200)])
+    reads: list[str] = []
+    listen(
+        desk.running.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _cursor, statement, *_: reads.append(statement),
+    )
+    arrivals = hub(desk).arrivals
+    standings = await asyncio.gather(*[arrivals.standing([f"agent:a{place}"]) for place in range(1000)])
+    assert [next(iter(each.values())).last_number for each in standings] == [1] * 200 + [0] * 800
+    assert len(reads) == 1
+
+
+async def test_a_crowd_under_one_key_asks_for_the_key_once(desk: Harness) -> None:
+    token = (await key(desk.running, "platform", "publish"))["Authorization"].removeprefix("Bearer ")
+    reads: list[str] = []
+    listen(
+        desk.running.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _cursor, statement, *_: reads.append(statement),
+    )
+    ring = keys.KeyRing(desk.running)
+    callers = await asyncio.gather(*[ring.check(token) for _ in range(500)])
+    assert {caller.principal for caller in callers if caller} == {"platform"}
+    assert await ring.check(token + "x") is None
+    assert len(reads) == 1
