@@ -4,11 +4,11 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
-from deploy.local import kafka, postgres, together
+from deploy.local import kafka, postgres
 from deploy.local.place import Place
 from deploy.local.supervise import ProgramError, Programs
 
@@ -138,10 +138,13 @@ def prepare_stores(place: Place, say: Say, *, sync: bool) -> None:
     """Choose ports, fetch jars, format and initdb, both stores side by side. They must not be running."""
     say("Kafka and Postgres: preparing")
     place.choose_ports(kafka.CLIENT_PORT, kafka.CONTROLLER_PORT, postgres.PORT)
-    try:
-        list(together.run([partial(kafka.prepare, place, say), partial(postgres.prepare, place, sync=sync)], 2))
-    except (kafka.KafkaError, postgres.PostgresError, OSError) as error:
-        raise BackendError(str(error)) from error
+    with ThreadPoolExecutor(1) as beside:
+        initdb = beside.submit(postgres.prepare, place, sync=sync)
+        try:
+            kafka.prepare(place, say)  # in this thread: the download is what Ctrl-C must reach
+            initdb.result()
+        except (kafka.KafkaError, postgres.PostgresError, OSError) as error:
+            raise BackendError(str(error)) from error
 
 
 def start_stores(place: Place, running: Programs, *stores: Store) -> None:
