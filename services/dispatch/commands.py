@@ -1,4 +1,4 @@
-"""`zhida dispatch delivery-key` and `zhida dispatch prune`."""
+"""`zhida dispatch delivery-key | reseal | prune`."""
 
 import base64
 import secrets
@@ -8,8 +8,13 @@ import click
 import uvloop
 
 from libs.operate import schema
-from libs.shared import db
+from libs.shared import db, run
+from libs.shared.service import Running
 from libs.shared.settings import Settings, read
+from services.dispatch import store
+from services.dispatch.delivery import signing
+from services.dispatch.delivery.signing import SealBroken
+from services.dispatch.main import service
 from services.dispatch.settings import KEY_BYTES, DispatchSettings
 
 
@@ -22,6 +27,32 @@ def group() -> None:
 def delivery_key() -> None:
     """Print a fresh key for ZHIDA_DELIVERY_KEY or ZHIDA_DELIVERY_KEY_FILE: it seals the endpoints' secrets."""
     click.echo(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+
+
+@group.command("reseal")
+def reseal_keys() -> None:
+    """Seal every endpoint's key under the first delivery key; afterwards the others can be taken away."""
+
+    async def work() -> int:
+        async with run.started(service, read(DispatchSettings)) as (running, _):
+            return await reseal(running)
+
+    try:
+        click.echo(f"{uvloop.run(work())} keys resealed")
+    except SealBroken as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def reseal(running: Running) -> int:
+    """Seal every endpoint's key anew; gives how many. Raises SealBroken, with nothing changed."""
+    delivery_keys: tuple[bytes, ...] = running.resources.delivery_keys
+    stored = await store.endpoint.every_key(running)
+    async with running.transaction(f"endpoint:{each.department}" for each in stored) as tx:
+        for each in stored:
+            place = signing.place(each.department, each.key_id)
+            key = signing.unseal(each.sealed, delivery_keys, place)
+            await store.endpoint.reseal(tx, each.key_id, signing.seal(key, delivery_keys, place))
+    return len(stored)
 
 
 @group.command("prune")

@@ -11,6 +11,7 @@ from libs.shared.contracts.intake import TicketAmended
 from libs.shared.contracts.sla_timer import Clock, ClockBreached, ClockWarned
 from libs.shared.db import Transaction
 from libs.shared.service import Running
+from libs.shared.telemetry import log
 from services.dispatch import store
 from services.dispatch.command import agent, ground
 from services.dispatch.delivery.sender import Sender
@@ -42,7 +43,8 @@ async def opened(running: Running) -> AsyncIterator[Resources]:
 async def send_deliveries(running: Running) -> None:
     """The sender, for as long as the process runs."""
     if not running.resources.delivery_keys:
-        running.unready["delivery"] = "ZHIDA_DELIVERY_KEY or ZHIDA_DELIVERY_KEY_FILE is not set: nothing is sent"
+        # Departments can still work from their lists, so the process is as ready as it can be.
+        log.error("nothing_is_sent", reason="neither ZHIDA_DELIVERY_KEY nor ZHIDA_DELIVERY_KEY_FILE is set")
         await running.stopping.wait()
         return
     await Sender(running, running.resources.delivery_keys).run()

@@ -14,7 +14,6 @@ from services.dispatch import store
 from services.dispatch.api import sent, view
 from services.dispatch.command import endpoint as commands
 from services.dispatch.delivery import signing
-from services.dispatch.delivery.sender import place
 from services.dispatch.domain.endpoint import Endpoint
 
 router = APIRouter(tags=["endpoints"])
@@ -148,7 +147,7 @@ async def _new_key(tx: Transaction, department: str) -> signing.Key:
     if not delivery_keys:
         raise Refused(503, "No delivery key", "set ZHIDA_DELIVERY_KEY or ZHIDA_DELIVERY_KEY_FILE for dispatch first")
     key, key_id = signing.new_key(), tx.new_id()
-    sealed = signing.seal(key, delivery_keys[0], place(department, key_id))
+    sealed = signing.seal(key, delivery_keys, signing.place(department, key_id))
     await store.endpoint.add_key(tx, department, sealed, key.public, key_id)
     return key
 

@@ -23,8 +23,8 @@ from services.dispatch import store
 from services.dispatch.delivery import metric, record, signing
 from services.dispatch.delivery.lane import Lane
 from services.dispatch.delivery.record import Result
-from services.dispatch.delivery.signing import Key, SealBroken
-from services.dispatch.domain.endpoint import Delivery, StoredKey
+from services.dispatch.delivery.signing import SealBroken
+from services.dispatch.domain.endpoint import Delivery
 
 LEASE = 60.0  # s
 RENEW = 10.0  # s
@@ -49,6 +49,7 @@ class Sender:
     results: list[Result] = field(default_factory=list)  # not yet recorded
     requests: set[asyncio.Task[None]] = field(default_factory=set)
     leaving: list[Lane] = field(default_factory=list)  # replaced, with requests still under way
+    unusable: dict[str, int] = field(default_factory=dict)  # endpoints that cannot be sent to, in that version
     renewed: float = 0.0  # monotonic
 
     async def run(self) -> None:
@@ -99,9 +100,8 @@ class Sender:
             self.renewed = before
         for name in self.lanes.keys() - ours:
             self._leave(name)
-        changed = [
-            name for name in ours if name not in self.lanes or self.lanes[name].endpoint.version != seats[name].version
-        ]
+        open_now = {name: lane.endpoint.version for name, lane in self.lanes.items()} | self.unusable
+        changed = [name for name in ours if open_now.get(name) != seats[name].version]
         if changed:
             await self._open(changed)
         await self._shut()
@@ -115,22 +115,20 @@ class Sender:
             lease_until = before.lease_until if before else self.renewed + LEASE
             self._leave(endpoint.department)
             try:
-                keys = [(self.unseal(key), key.expires_at) for key in stored.get(endpoint.department, [])]
+                keys = [
+                    (signing.unseal(key.sealed, self.keys, signing.place(key.department, key.key_id)), key.expires_at)
+                    for key in stored.get(endpoint.department, [])
+                ]
                 lane = Lane.open(endpoint, keys)
             except (SealBroken, ValueError) as error:
                 # Its deliveries wait, and their accept clocks send them to the inbox.
                 log.error("endpoint_unusable", department=endpoint.department, error=str(error))
+                self.unusable[endpoint.department] = endpoint.version
                 continue
+            self.unusable.pop(endpoint.department, None)
             lane.lease_until = lease_until
             self.lanes[endpoint.department] = lane
         self.running.wake("sender")
-
-    def unseal(self, stored: StoredKey) -> Key:
-        """The key behind a row, opened with whichever delivery key sealed it. Raises SealBroken."""
-        for delivery_key in self.keys:
-            with contextlib.suppress(SealBroken):
-                return signing.unseal(stored.sealed, delivery_key, place(stored.department, stored.key_id))
-        raise SealBroken(f"no delivery key opens key {stored.key_id}")
 
     def _leave(self, name: str) -> None:
         lane = self.lanes.pop(name, None)
@@ -239,11 +237,6 @@ class Sender:
         with contextlib.suppress(SQLAlchemyError, OSError):
             await store.endpoint.release(self.running, self.running.owner)
             await self.running.release("delivery_sweep")
-
-
-def place(department: str, key_id: UUID) -> str:
-    """What a sealed key is bound to, so that a row cannot stand in for another."""
-    return f"{department}/{key_id}"
 
 
 def ended(owner: str, own: str) -> bool:

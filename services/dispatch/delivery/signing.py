@@ -1,11 +1,13 @@
 """Signatures and keys of Standard Webhooks 1.0: v1 (HMAC-SHA256) and v1a (ed25519) over the same content."""
 
 import base64
+import contextlib
 import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -66,19 +68,24 @@ def headers(keys: Sequence[Key], webhook_id: str, at: datetime, body: bytes) -> 
     }
 
 
-def seal(key: Key, delivery_key: bytes, place: str) -> bytes:
-    """The key, encrypted to be stored: nonce and AES-256-GCM, bound to `place` (the row it belongs to)."""
+def seal(key: Key, delivery_keys: Sequence[bytes], place: str) -> bytes:
+    """The key, encrypted to be stored: nonce and AES-256-GCM under the first delivery key, bound to `place`."""
     nonce = secrets.token_bytes(NONCE)
-    return nonce + AESGCM(delivery_key).encrypt(nonce, key.secret + key.seed, place.encode())
+    return nonce + AESGCM(delivery_keys[0]).encrypt(nonce, key.secret + key.seed, place.encode())
 
 
-def unseal(sealed: bytes, delivery_key: bytes, place: str) -> Key:
-    """The key behind a stored row. Raises SealBroken."""
-    try:
-        plain = AESGCM(delivery_key).decrypt(sealed[:NONCE], sealed[NONCE:], place.encode())
-    except (InvalidTag, ValueError):
-        raise SealBroken(f"the key of {place} cannot be opened with this ZHIDA_DELIVERY_KEY") from None
-    return Key(plain[:SECRET], plain[SECRET:])
+def unseal(sealed: bytes, delivery_keys: Sequence[bytes], place: str) -> Key:
+    """The key behind a stored row, opened with whichever delivery key sealed it. Raises SealBroken."""
+    for delivery_key in delivery_keys:
+        with contextlib.suppress(InvalidTag, ValueError):
+            plain = AESGCM(delivery_key).decrypt(sealed[:NONCE], sealed[NONCE:], place.encode())
+            return Key(plain[:SECRET], plain[SECRET:])
+    raise SealBroken(f"no delivery key opens the key of {place}")
+
+
+def place(department: str, key_id: UUID) -> str:
+    """What a sealed key is bound to, so that a row cannot stand in for another."""
+    return f"{department}/{key_id}"
 
 
 def _base64(raw: bytes) -> str:

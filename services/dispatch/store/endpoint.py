@@ -46,6 +46,9 @@ KEYS = text("""
     WHERE department = ANY(CAST(:departments AS text[])) AND (expires_at IS NULL OR expires_at > now())
     ORDER BY department, created_at DESC""")
 
+ALL_KEYS = text("SELECT * FROM endpoint_key ORDER BY department, created_at DESC")
+RESEAL = text("UPDATE endpoint_key SET sealed = :sealed WHERE key_id = :key_id")
+
 HOLD = text("""
     INSERT INTO lease (name, owner, until)
     SELECT 'endpoint:' || department, :owner, clock_timestamp() + make_interval(secs => :seconds)
@@ -167,6 +170,19 @@ async def keys(source: Transaction | Running, departments: Iterable[str]) -> dic
             StoredKey(row.key_id, row.department, row.sealed, row.public, row.created_at, row.expires_at)
         )
     return found
+
+
+async def every_key(running: Running) -> list[StoredKey]:
+    """All keys, also expired ones."""
+    return [
+        StoredKey(row.key_id, row.department, row.sealed, row.public, row.created_at, row.expires_at)
+        for row in await running.read(ALL_KEYS)
+    ]
+
+
+async def reseal(tx: Transaction, key_id: UUID, sealed: bytes) -> None:
+    """The same key under another delivery key."""
+    await tx.run(RESEAL, key_id=key_id, sealed=sealed)
 
 
 async def seats(running: Running) -> list[Seat]:

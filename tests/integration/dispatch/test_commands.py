@@ -2,13 +2,18 @@
 
 import base64
 
+import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from libs.shared import db
-from services.dispatch.commands import group, prune
-from tests.integration.dispatch.world import METER, World
+from services.dispatch import store
+from services.dispatch.commands import group, prune, reseal
+from services.dispatch.delivery import signing
+from services.dispatch.delivery.signing import SealBroken
+from services.dispatch.handlers import Resources
+from tests.integration.dispatch.world import DELIVERY_KEY, METER, Desk, World
 from tests.running import Harness
 
 
@@ -41,3 +46,16 @@ async def test_the_log_of_attempts_is_kept_by_days(world: World, dispatch: Harne
     assert await prune(settings, 90) == 1
     assert make_url(settings.database_url.get_secret_value()).username == "zhida_dispatch"
     await world.settled(await world.classify(METER), "delivered")
+
+
+async def test_a_new_delivery_key_takes_over_and_departments_notice_nothing(dispatch: Harness, desk: Desk) -> None:
+    async with World.open(dispatch, desk) as world:
+        secret = (await world.endpoint("meter"))["secret"]
+        new = b"n" * 32
+        dispatch.running.resources = Resources((new,))
+        with pytest.raises(SealBroken):
+            await reseal(dispatch.running)
+        dispatch.running.resources = Resources((new, DELIVERY_KEY))
+        assert await reseal(dispatch.running) == 1
+        [stored] = await store.endpoint.every_key(dispatch.running)
+        assert signing.unseal(stored.sealed, [new], signing.place("meter", stored.key_id)).shared == secret

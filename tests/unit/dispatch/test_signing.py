@@ -52,8 +52,8 @@ def test_a_known_vector_is_signed_as_the_specification_says() -> None:
 
 def test_a_sealed_key_opens_only_with_its_delivery_key_and_in_its_place() -> None:
     key = signing.new_key()
-    sealed = signing.seal(key, MASTER, "meter/1")
-    assert signing.unseal(sealed, MASTER, "meter/1") == key
+    sealed = signing.seal(key, [MASTER], "meter/1")
+    assert signing.unseal(sealed, [b"x" * 32, MASTER], "meter/1") == key
     assert key.secret not in sealed
     for changed, master, place in (
         (sealed, b"x" * 32, "meter/1"),
@@ -62,7 +62,7 @@ def test_a_sealed_key_opens_only_with_its_delivery_key_and_in_its_place() -> Non
         (b"", MASTER, "meter/1"),
     ):
         with pytest.raises(SealBroken):
-            signing.unseal(changed, master, place)
+            signing.unseal(changed, [master], place)
 
 
 def test_a_key_does_not_show_itself() -> None:
