@@ -1,9 +1,17 @@
 """Endpoints over HTTP: made, changed, removed, their keys rotated, their secrets kept."""
 
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from zhida_receiver.signature import Keys
 
@@ -214,3 +222,45 @@ async def test_answers_are_read_only_so_far(world: World) -> None:
     found = await until(tried, "the first attempt recorded")
     detail = (await world.admin.get(f"/v1/deliveries/{found['delivery_id']}")).json()
     assert detail["attempt_log"][0]["answer"] == "x" * 1024
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused(world: World, tmp_path: Path) -> None:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self_signed(tmp_path)).start()
+    await world.endpoint("meter", url=f"https://127.0.0.1:{runner.addresses[0][1]}/")
+    ticket_id = await world.classify(METER)
+
+    async def tried() -> Any:
+        found = (await world.deliveries(ticket_id))[0]
+        return found["attempts"] and found
+
+    found = await until(tried, "the first attempt recorded")
+    assert (found["state"], found["last_status"]) == ("pending", None)
+    assert "Certificate" in found["last_error"]
+    await runner.cleanup()
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's TLS context with a certificate for 127.0.0.1 that it has signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    file = folder / "server.pem"
+    file.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    return context
