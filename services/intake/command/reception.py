@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from libs.shared.command import Answer, Refused
 from libs.shared.contracts.intake import FieldError, TicketReceived
 from libs.shared.db import Transaction
+from libs.shared.telemetry import TRACEPARENT
 from services.intake import store
 from services.intake.domain.draft import Draft, differences
 from services.intake.domain.submission import FIELDS, Invalid
