@@ -11,7 +11,7 @@ from libs.shared.contracts.classification import Risk, Urgency
 from libs.shared.contracts.intake import BusinessType, ComplaintObject, Ticket
 
 from . import rule
-from .linear import REASONS, Model
+from .linear import REASONS, Model, softmax
 from .matrix import Matrix, Situation
 from .signal import Signals
 from .text import Reading
@@ -87,7 +87,7 @@ class Classifier:
     def judge(self, reading: Reading) -> Judged:
         """Probability of every situation and of the best route."""
         heard = self._signals.listen(reading)
-        probabilities = _softmax(heard.scores / SOFTNESS)
+        probabilities = softmax(heard.scores / SOFTNESS)
         words: tuple[str, ...] = ()
         if self.model:
             by_label, words = self.model.predict(reading.words)
@@ -136,8 +136,3 @@ class Classifier:
 
 def _best(probabilities: Probabilities) -> list[int]:
     return [int(index) for index in np.argsort(-probabilities)[:CANDIDATES]]
-
-
-def _softmax(scores: Probabilities) -> Probabilities:
-    spread = np.exp(scores - scores.max())
-    return np.asarray(spread / spread.sum(), np.float64)

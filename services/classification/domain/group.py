@@ -9,10 +9,11 @@ import numpy as np
 
 from .text import words
 
-SHINGLE = 5  # characters
-BANDS, ROWS = 20, 4  # of MinHash: texts that share half of their shingles fall together with 72 %, at 0.7 with 99.6 %
+SHINGLE = 3  # characters
+BANDS, ROWS = 32, 3  # of MinHash: texts that share half of their shingles fall together with 98.6 %
 ALIKE = 0.5  # share of shingles in common from which two texts are one group
-_PRIME = (1 << 61) - 1
+CROWD = 50  # different texts of one band that a further text is compared with
+_PRIME = 4_294_967_311  # the first above 2^32; factors below 2^31 keep every product within 64 bits
 
 
 def digest(text: str) -> int:
@@ -45,10 +46,15 @@ def groups(texts: Sequence[str], given: Sequence[str] | None = None) -> list[int
             if len(shingles[item]):
                 buckets[signatures[item, band * ROWS : (band + 1) * ROWS].tobytes()].append(item)
         for bucket in buckets.values():
-            leader = bucket[0]
-            for item in bucket[1:]:
-                if root(item) != root(leader) and _jaccard(shingles[leader], shingles[item]) >= ALIKE:
-                    parents[root(item)] = root(leader)
+            different: list[int] = []  # texts of the bucket that are not alike
+            for item in bucket:
+                alike = next(
+                    (o for o in different if root(o) == root(item) or _near(shingles[o], shingles[item])), None
+                )
+                if alike is not None:
+                    parents[root(item)] = root(alike)
+                elif len(different) < CROWD:
+                    different.append(item)
     return [root(item) for item in range(len(texts))]
 
 
@@ -62,8 +68,8 @@ def _signatures(
     shingles: "Sequence[np.ndarray[tuple[int], np.dtype[np.uint64]]]",
 ) -> "np.ndarray[tuple[int, int], np.dtype[np.uint64]]":
     random = np.random.default_rng(20260101)
-    factors = random.integers(1, 1 << 29, BANDS * ROWS, np.uint64)[:, None]
-    terms = random.integers(0, 1 << 60, BANDS * ROWS, np.uint64)[:, None]
+    factors = random.integers(1, 1 << 31, BANDS * ROWS, np.uint64)[:, None]
+    terms = random.integers(0, _PRIME, BANDS * ROWS, np.uint64)[:, None]
     signatures = np.zeros((len(shingles), BANDS * ROWS), np.uint64)
     for item, each in enumerate(shingles):
         if len(each):
@@ -71,8 +77,11 @@ def _signatures(
     return signatures
 
 
-def _jaccard(
+def _near(
     one: "np.ndarray[tuple[int], np.dtype[np.uint64]]", other: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
-) -> float:
+) -> bool:
+    """Whether two texts share enough of their shingles to be one."""
+    if min(len(one), len(other)) < ALIKE * max(len(one), len(other)):
+        return False
     common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / max(1, len(one) + len(other) - common)
+    return common >= ALIKE * (len(one) + len(other) - common)

@@ -1,7 +1,7 @@
 """A linear model over words and pieces of characters, and its file form: NumPy arrays and JSON, never pickle.
 
 Scores are those of one-against-rest support vector machines on features weighted by their log-count ratio (after Wang
-and Manning, "Baselines and Bigrams", 2012); probabilities come from them by a temperature fitted on held-out tickets.
+and Manning, "Baselines and Bigrams", 2012); a small linear map fitted on held-out tickets makes probabilities of them.
 """
 
 import hashlib
@@ -37,7 +37,8 @@ class Model:
     ratios: Floats  # (features, labels), squared
     weights: Floats  # (features, labels)
     biases: Floats  # (labels,)
-    temperature: float
+    mix: Floats  # (labels, labels): scores are taken times this
+    offset: Floats  # (labels,): and this is added, before the softmax
 
     def scores(self, blocks: Counts) -> tuple[Scores, Indices, Floats]:
         """One score per label, the features that were found, and what each of them gave to each label."""
@@ -48,9 +49,8 @@ class Model:
         return given.sum(axis=0) + self.biases, where, given
 
     def probabilities(self, scores: Scores) -> Scores:
-        """Softmax of scores / temperature."""
-        spread = np.exp((scores - scores.max()) / self.temperature)
-        return np.asarray(spread / spread.sum(), np.float64)
+        """Of one row of scores, or of many."""
+        return softmax(scores @ self.mix + self.offset)
 
     def predict(self, words: Sequence[str]) -> tuple[Scores, tuple[str, ...]]:
         """Probability per label, and up to eight words that spoke most for the best against the second best."""
@@ -69,12 +69,17 @@ class Model:
         return tuple(sorted(by_word, key=by_word.__getitem__, reverse=True)[:REASONS])
 
 
+def softmax(scores: Scores) -> Scores:
+    """Along the last axis."""
+    spread = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(spread / spread.sum(axis=-1, keepdims=True), np.float64)
+
+
 def dump(model: Model) -> bytes:
     """The model as bytes: a zip of .npy arrays and one JSON text."""
     about = {
         "format": FORMAT,
         "labels": model.labels,
-        "temperature": model.temperature,
         "lead": LEAD,
         "block_weights": WEIGHTS,
         "words": model.vocabulary.words,
@@ -90,6 +95,8 @@ def dump(model: Model) -> bytes:
         ratios=model.ratios.astype(np.float16),
         weights=model.weights.astype(np.float32),
         biases=model.biases,
+        mix=model.mix,
+        offset=model.offset,
     )
     return buffer.getvalue()
 
@@ -105,9 +112,11 @@ def load(data: bytes, sha256: str | None = None) -> Model:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             about: dict[str, Any] = json.loads(arrays["about"].tobytes())
             pieces = [np.asarray(arrays[name], np.uint64) for name in ("pieces", "lead_pieces")]
-            idf, ratios, weights, biases = (arrays[name] for name in ("idf", "ratios", "weights", "biases"))
+            idf, ratios, weights, biases, mix, offset = (
+                arrays[name] for name in ("idf", "ratios", "weights", "biases", "mix", "offset")
+            )
         same = about["format"] == FORMAT and about["lead"] == LEAD and tuple(about["block_weights"]) == WEIGHTS
-        words, labels, temperature = about["words"], tuple(about["labels"]), float(about["temperature"])
+        words, labels = about["words"], tuple(about["labels"])
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -115,9 +124,11 @@ def load(data: bytes, sha256: str | None = None) -> Model:
     if not same:
         raise ModelError(f"made with other features than format {FORMAT}: train it again")
     shape = (sum(map(len, words)) + sum(map(len, pieces)), len(labels))
-    if ratios.shape != shape or weights.shape != shape or idf.shape != shape[:1] or biases.shape != shape[1:]:
+    count = len(labels)
+    shapes = [shape, shape, shape[:1], (count,), (count, count), (count,)]
+    if [array.shape for array in (ratios, weights, idf, biases, mix, offset)] != shapes:
         raise ModelError(f"arrays do not fit {shape[0]} features and {shape[1]} labels")
-    if not (labels and temperature > 0 and np.isfinite(weights).all() and np.isfinite(biases).all()):
+    if not (labels and all(np.isfinite(array).all() for array in (weights, biases, mix, offset))):
         raise ModelError("has no labels, or numbers that are not finite")
     vocabulary = Vocabulary(words, pieces, idf.astype(np.float32))
-    return Model(labels, vocabulary, ratios.astype(np.float32), weights.astype(np.float32), biases, temperature)
+    return Model(labels, vocabulary, ratios.astype(np.float32), weights.astype(np.float32), biases, mix, offset)

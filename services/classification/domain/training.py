@@ -3,12 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.svm import LinearSVC
 
@@ -24,6 +25,8 @@ LEAST_ROWS = 50
 SMOOTHING = 0.1
 RATIO_FLOOR = 0.3
 COST = 1.0
+MOST_MIXED = 30  # labels up to which what is taken for what can be learned
+MIX_COST = 0.3
 MOST_WEIGHTS = 20_000_000  # features times labels: 80 MB of a process
 
 Progress = Callable[[str, float], None]  # what is being done, and its share of the whole (0-1)
@@ -71,15 +74,16 @@ def train(texts: Sequence[str], labels: Sequence[str], given: Sequence[str] | No
     truth = np.array([place[labels[row]] for row in rows])
     group = np.array([grouped[row] for row in rows])
     held_out = np.zeros((len(rows), len(names)))
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(truth, truth, group)
+    folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(truth, truth, group))
     for fold, (seen, unseen) in enumerate(folds):
         progress(f"fold {fold + 1} of {FOLDS}", 0.1 + 0.15 * fold)
-        model = _fit([blocks[row] for row in seen], truth[seen], names, 1.0)
+        model = _fit([blocks[row] for row in seen], truth[seen], names)
         held_out[unseen] = [model.scores(blocks[row])[0] for row in unseen]
-    temperature = _temperature(held_out, truth)
     progress("all rows", 0.1 + 0.15 * FOLDS)
-    model = _fit(blocks, truth, names, temperature)
-    probabilities = np.array([model.probabilities(row) for row in held_out])
+    model = _mixed(_fit(blocks, truth, names), held_out, truth)
+    probabilities = np.zeros_like(held_out)
+    for seen, unseen in folds:
+        probabilities[unseen] = _mixed(model, held_out[seen], truth[seen]).probabilities(held_out[unseen])
     digests = tuple(digest(texts[row]) for row in rows)
     progress("done", 1.0)
     return Trained(
@@ -95,7 +99,7 @@ def train(texts: Sequence[str], labels: Sequence[str], given: Sequence[str] | No
     )
 
 
-def _fit(blocks: Sequence[Counts], truth: NDArray[np.int64], names: tuple[str, ...], temperature: float) -> Model:
+def _fit(blocks: Sequence[Counts], truth: NDArray[np.int64], names: tuple[str, ...]) -> Model:
     vocabulary = Vocabulary.of(blocks, MOST_WEIGHTS // len(names))
     matrix = _matrix(vocabulary, blocks)
     ratios = np.zeros((vocabulary.size, len(names)), np.float32)
@@ -116,7 +120,25 @@ def _fit(blocks: Sequence[Counts], truth: NDArray[np.int64], names: tuple[str, .
         ratios[:, index] = ratio**2
         weights[:, index] = machine.coef_[0] * ratio
         biases[index] = machine.intercept_[0]
-    return Model(names, vocabulary, ratios, weights, biases, temperature)
+    count = len(names)
+    return Model(
+        names, vocabulary, ratios, weights, biases, np.eye(count, dtype=np.float32), np.zeros(count, np.float32)
+    )
+
+
+def _mixed(model: Model, scores: Scores, truth: NDArray[np.int64]) -> Model:
+    """The model with the map from held-out scores to probabilities.
+
+    With few labels a logistic regression on the scores, which learns what is taken for what; else, or where a label is
+    missing, one temperature (after Guo et al. 2017).
+    """
+    count = len(model.labels)
+    if 2 < count <= MOST_MIXED and len(np.unique(truth)) == count:
+        learned = LogisticRegression(C=MIX_COST, max_iter=1000).fit(scores, truth)
+        mix, offset = learned.coef_.T, learned.intercept_
+    else:
+        mix, offset = np.eye(count) / _temperature(scores, truth), np.zeros(count)
+    return replace(model, mix=mix.astype(np.float32), offset=offset.astype(np.float32))
 
 
 def _logs(sums: NDArray[np.floating]) -> Floats:
@@ -132,7 +154,7 @@ def _matrix(vocabulary: Vocabulary, blocks: Sequence[Counts]) -> csr_matrix:
 
 
 def _temperature(scores: Scores, truth: NDArray[np.int64]) -> float:
-    """The temperature with the least log loss on held-out rows (after Guo et al. 2017)."""
+    """The temperature with the least log loss."""
 
     def loss(logarithm: float) -> float:
         scaled = scores / np.exp(logarithm)

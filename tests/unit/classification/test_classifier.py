@@ -34,7 +34,9 @@ def model(matrix_labels: tuple[str, ...], word_of: dict[str, str]) -> Model:
     for label, word in word_of.items():
         weights[vocabulary.words[0].index(word), matrix_labels.index(label)] = 5.0
     ones = np.ones_like(weights)
-    return Model(matrix_labels, vocabulary, ones, weights, np.zeros(len(matrix_labels), np.float32), 0.2)
+    nothing = np.zeros(len(matrix_labels), np.float32)
+    mix = np.eye(len(matrix_labels), dtype=np.float32) * 5
+    return Model(matrix_labels, vocabulary, ones, weights, nothing, mix, nothing)
 
 
 @pytest.mark.parametrize(("situation", "title", "text"), PLAIN_WORDS, ids=[row[0] for row in PLAIN_WORDS])

@@ -77,7 +77,7 @@ def test_pieces_are_told_apart_whatever_their_length_and_plane() -> None:
 
 
 def test_vector_has_blocks_of_their_weight_and_unknown_features_vanish() -> None:
-    texts = [counts(["停电", "小区"]), counts(["停电", "电表"])]
+    texts = [counts(["停电", "小区"]), counts(["停电", "电表"]), counts(["停电"])]
     vocabulary = Vocabulary.of(texts, 10_000)
     where, values = vocabulary.vector(texts[0])
     assert np.isclose(float(values @ values), 1.0 + 0.49 + 1.0 + 0.49)

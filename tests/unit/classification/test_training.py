@@ -65,6 +65,13 @@ def test_text_without_a_known_word_is_not_certain() -> None:
     assert probabilities.max() < 0.9
 
 
+def test_two_labels_or_very_many_have_one_temperature() -> None:
+    two = [row for row, label in enumerate(LABELS) if label != "交通运输"]
+    trained = training.train([TEXTS[row] for row in two], [LABELS[row] for row in two], None, silent)
+    assert np.allclose(trained.model.mix, np.eye(2) * trained.model.mix[0, 0])
+    assert trained.report.macro_f1 > 0.95
+
+
 def test_same_rows_in_another_order_have_the_same_fingerprint() -> None:
     turned = training.train(TEXTS[::-1], LABELS[::-1], None, silent)
     assert turned.fingerprint == TRAINED.fingerprint
@@ -79,6 +86,16 @@ def test_near_duplicates_are_one_group_in_raw_and_cut_form() -> None:
     assert found[0] == found[1] == found[2]
     assert len(set(found)) == 3
     assert digest(texts[0]) == digest(texts[2])
+
+
+def test_near_duplicates_are_found_among_many_other_texts() -> None:
+    chance = random.Random(3)
+    letters = [chr(0x4E00 + number) for number in range(3000)]
+    originals = ["".join(chance.choices(letters, k=120)) for _ in range(200)]
+    copies = [text[:20] + "".join(chance.choices(letters, k=8)) + text[28:] for text in originals]
+    found = groups(originals + copies)
+    assert sum(found[place] == found[place + 200] for place in range(200)) >= 198
+    assert len(set(found[:200])) == 200
 
 
 def test_given_groups_are_kept_together_and_joined_with_near_duplicates() -> None:
@@ -131,7 +148,7 @@ def npy(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", allow_pickle
     return buffer.getvalue()
 
 
-ABOUT = {"format": 99, "lead": 12, "block_weights": [], "words": [[], []], "labels": ["a"], "temperature": 1}
+ABOUT = {"format": 99, "lead": 12, "block_weights": [], "words": [[], []], "labels": ["a"]}
 
 
 @pytest.mark.parametrize(
