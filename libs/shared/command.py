@@ -124,7 +124,7 @@ class Flusher:
             elif isinstance(error, Refused):
                 batch[0].answer.set_result(error)
             else:
-                log.exception("command_failed", handler=batch[0].handler.__name__, exc_info=error)
+                log.error("command_failed", handler=batch[0].handler.__name__, error=db.describe(error))
                 batch[0].answer.set_result(Refused(500, "Internal error", "this request cannot be handled"))
             return
         for command, answer in zip(batch, answers, strict=True):
@@ -136,7 +136,7 @@ class Flusher:
             await asyncio.sleep(0.05 * 4 ** (attempt - 1))
             await self._settle(batch, attempt + 1)
             return
-        log.error("commands_unavailable", count=len(batch), error=type(error).__name__)
+        log.error("commands_unavailable", count=len(batch), error=db.describe(error))
         for command in batch:
             command.answer.set_result(
                 Refused(503, "Temporarily unavailable", "outcome unknown: repeat under the same Idempotency-Key")

@@ -8,6 +8,7 @@ Errors:
 """
 
 import asyncio
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -91,6 +92,18 @@ def is_poison(error: Exception) -> bool:
     return not isinstance(error, Fenced | Halted | SQLAlchemyError | OSError | TimeoutError | asyncio.CancelledError)
 
 
+def describe(error: BaseException) -> str:
+    """An error for a log: what and where, never its text, which may hold what a customer said."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    place = f" in {ours[-1].name}, line {ours[-1].lineno}" if ours else ""
+    return f"{type(cause.__cause__ or cause).__name__}{f' (SQLSTATE {state})' if state else ''}{place}"
+
+
 @dataclass
 class Transaction:
     """One database transaction: rows in, events out. Handlers never commit it."""
@@ -172,10 +185,11 @@ def engine(url: str, schema: str, pool: int | None, application: str) -> AsyncEn
     address: URL = make_url(url).set(drivername="postgresql+asyncpg")
     limits = LIMITS if pool else {"lock_timeout": "2000"}
     options = {"server_settings": {**limits, "search_path": schema, "application_name": application}, "timeout": 5}
+    hidden = {"hide_parameters": True, "connect_args": options}  # what customers say must not reach a log
     if pool is None:
-        return create_async_engine(address, connect_args=options, poolclass=NullPool)
+        return create_async_engine(address, poolclass=NullPool, **hidden)
     options["command_timeout"] = 15
-    return create_async_engine(address, connect_args=options, pool_size=pool, max_overflow=0, pool_timeout=10)
+    return create_async_engine(address, pool_size=pool, max_overflow=0, pool_timeout=10, **hidden)
 
 
 @asynccontextmanager

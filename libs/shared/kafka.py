@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from libs.shared import dead, telemetry
 from libs.shared.bus import Bus, Health, Partition
-from libs.shared.db import Fenced, Halted
+from libs.shared.db import Fenced, Halted, describe
 from libs.shared.events import Envelope, header_pairs
 from libs.shared.metadata import topic_ids
 from libs.shared.service import Record, Running
@@ -173,7 +173,7 @@ class Consumer:
     def _trouble(self, part: str, error: Exception) -> None:
         telemetry.RETRIES.labels("consumer").inc()
         self.running.unready["consumer"] = f"{part}: {type(error).__name__}"
-        log.warning("retrying", part=part, error=f"{type(error).__name__}: {error}"[:300])
+        log.warning("retrying", part=part, error=describe(error))
 
     async def _idle(self, kafka: AIOKafkaConsumer, seconds: float) -> None:
         """Wait with all partitions paused, polling all the while: else the group would drop this consumer."""
@@ -342,7 +342,7 @@ class Relay:
                     await self.running.wait("relay", poll)
             except Exception as error:
                 telemetry.RETRIES.labels("relay").inc()
-                log.warning("retrying", part="relay", error=f"{type(error).__name__}: {error}"[:300])
+                log.warning("retrying", part="relay", error=describe(error))
                 await self._close()
                 self._restart()
                 if last:

@@ -4,13 +4,14 @@ import asyncio
 import importlib
 import pkgutil
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 
 import uvicorn
 from fastapi import FastAPI
 
-from libs.shared import admin, command, keys, telemetry, web
+from libs.shared import admin, command, db, keys, telemetry, web
 from libs.shared.kafka import Consumer, Relay
 from libs.shared.service import PORTS, Running, Service
 from libs.shared.settings import Settings
@@ -113,13 +114,15 @@ async def _kept(running: Running, name: str, loop: Callable[[Running], Awaitable
     """Run a background loop until the process stops; what it raises is logged, waited out, and it begins again."""
     wait = 0.1
     while not running.stopping.is_set():
+        began = time.monotonic()
         try:
             running.unready.pop(name, None)
             await loop(running)
-            wait = 0.1
         except Exception as error:
+            if time.monotonic() - began > 60:
+                wait = 0.1  # it had gone well for a while
             telemetry.RETRIES.labels(name).inc()
             running.unready[name] = type(error).__name__
-            log.warning("retrying", part=name, error=f"{type(error).__name__}: {error}"[:300], exc_info=wait >= 5)
+            log.warning("retrying", part=name, error=db.describe(error))
             await running.pause(wait)
             wait = min(wait * 2, 5.0)

@@ -224,7 +224,7 @@ class Edge:
             if isinstance(error, Refused):
                 answer = problem(error.status, error.title, error.detail, **error.extra)
             else:
-                telemetry.log.exception("request_failed", path=scope.get("path"))
+                telemetry.log.error("request_failed", path=scope.get("path"), error=db.describe(error))
                 poison = db.is_poison(error)
                 answer = problem(500, "Internal error") if poison else problem(503, "Temporarily unavailable")
             await answer(scope, receive, noted)
