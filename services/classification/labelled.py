@@ -28,9 +28,9 @@ class Labelled:
 
     @property
     def whole(self) -> list[str]:
-        """Title and text of each row in one; a title that the text repeats at its beginning counts once."""
+        """Title, line break and text of each row; a title that the text repeats at its beginning stands there once."""
         return [
-            text if text.startswith(title) else f"{title}\n{text}"
+            f"{title}\n{text.removeprefix(title)}" if title else text
             for title, text in zip(self.titles, self.texts, strict=True)
         ]
 

@@ -90,7 +90,7 @@ class Classifier:
         probabilities = softmax(heard.scores / SOFTNESS)
         words: tuple[str, ...] = ()
         if self.model:
-            by_label, words = self.model.predict(reading.words)
+            by_label, words = self.model.predict(reading)
             probabilities = self._combine(probabilities, by_label)
         sums = np.array([probabilities[indices].sum() for indices in self._routes])
         first, *others = np.argsort(-sums)[:2]

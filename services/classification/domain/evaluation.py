@@ -13,7 +13,7 @@ from .feature import counts
 from .group import digest, groups
 from .linear import Model
 from .score import Report, report
-from .text import Reading, words
+from .text import Reading
 
 if TYPE_CHECKING:
     from .training import Trained
@@ -86,7 +86,7 @@ def compare(trained: "Trained", texts: Sequence[str], old: Model, seen: frozense
         new, before = trained.report.macro_f1, recorded
         return Comparison(new, before, 0, new < before - TOLERANCE)
     truth = [trained.labels[row] for row in fresh]
-    old_says = old.probabilities(np.array([old.scores(counts(words(used[row])))[0] for row in fresh]))
+    old_says = old.probabilities(np.array([old.scores(counts(Reading.of("", used[row])))[0] for row in fresh]))
     new = report(truth, trained.held_out[fresh], trained.model.labels).macro_f1
     before = report(truth, old_says, old.labels).macro_f1
     return Comparison(new, before, len(fresh), new < before - TOLERANCE)

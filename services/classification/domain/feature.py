@@ -1,4 +1,4 @@
-"""What a text is turned into: how often each word and each piece of 1-3 characters occurs, also in its first words."""
+"""What a text is turned into: how often each word and each piece of 1-3 characters occurs, also in its title."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-LEAD = 12  # words at the beginning (the title, as a rule) that are counted once more on their own
+from .text import Reading
+
 WEIGHTS = (1.0, 0.7, 1.0, 0.7)  # of the blocks words, lead words, pieces, lead pieces; measured by cross-validation
 AT_LEAST = (1, 1, 3, 3)  # texts that have a feature, by block, for it to be kept
 _BITS = 21  # of a Unicode code point: a piece of up to three is one number
@@ -26,9 +27,9 @@ class Counts:
     pieces: tuple[tuple[Keys, Floats], tuple[Keys, Floats]]  # distinct pieces in ascending order, and how often
 
 
-def counts(words: Sequence[str]) -> Counts:
-    """The counts of one text, given its words."""
-    lead = words[:LEAD]
+def counts(reading: Reading) -> Counts:
+    """The counts of one text; its title is counted once more on its own."""
+    words, lead = reading.words, reading.words[: reading.lead]
     return Counts((Counter(words), Counter(lead)), (_pieces("".join(words)), _pieces("".join(lead))))
 
 

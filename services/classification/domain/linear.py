@@ -8,14 +8,14 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .feature import LEAD, WEIGHTS, Counts, Floats, Indices, Vocabulary, counts
+from .feature import WEIGHTS, Counts, Floats, Indices, Vocabulary, counts
+from .text import LEAD, LEADS, Reading
 
 FORMAT = 1
 REASONS = 8  # words that are given with a prediction
@@ -52,9 +52,9 @@ class Model:
         """Of one row of scores, or of many."""
         return softmax(scores @ self.mix + self.offset)
 
-    def predict(self, words: Sequence[str]) -> tuple[Scores, tuple[str, ...]]:
+    def predict(self, reading: Reading) -> tuple[Scores, tuple[str, ...]]:
         """Probability per label, and up to eight words that spoke most for the best against the second best."""
-        scores, where, given = self.scores(counts(words))
+        scores, where, given = self.scores(counts(reading))
         return self.probabilities(scores), self._reasons(scores, where, given)
 
     def _reasons(self, scores: Scores, where: Indices, given: Floats) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def dump(model: Model) -> bytes:
     about = {
         "format": FORMAT,
         "labels": model.labels,
-        "lead": LEAD,
+        "lead": (LEAD, *LEADS),
         "block_weights": WEIGHTS,
         "words": model.vocabulary.words,
     }
@@ -115,7 +115,11 @@ def load(data: bytes, sha256: str | None = None) -> Model:
             idf, ratios, weights, biases, mix, offset = (
                 arrays[name] for name in ("idf", "ratios", "weights", "biases", "mix", "offset")
             )
-        same = about["format"] == FORMAT and about["lead"] == LEAD and tuple(about["block_weights"]) == WEIGHTS
+        same = (
+            about["format"] == FORMAT
+            and tuple(about["lead"]) == (LEAD, *LEADS)
+            and tuple(about["block_weights"]) == WEIGHTS
+        )
         words, labels = about["words"], tuple(about["labels"])
     except ModelError:
         raise

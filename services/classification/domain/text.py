@@ -10,10 +10,13 @@ import rjieba
 from .stopword import STOP_WORDS
 
 MAX_CHARACTERS = 20_000  # of one ticket that are read; the rest says nothing new
+LEAD = 12  # words at the beginning of a text that stand for its title
+LEADS = (3, 25)  # words that a title may have
 GAP = 10  # characters that "…" in a phrase may stand for
 _CUT_LENGTH = 3.5  # characters between two blanks, on average, up to which a text counts as already cut into words
 
 _unwanted = re.compile(r"^[\W\d_]+$|\d{5}")  # punctuation, numbers, and whatever has a long number in it
+_break = re.compile(r"\n|\s{2}")  # ends a title
 _han = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -47,13 +50,20 @@ class Reading:
     head: str  # normalised title
     whole: str  # normalised title and text
     words: tuple[str, ...]  # of both, as `words` gives them
+    lead: int  # how many of them are the title, or stand for one
 
     @classmethod
     def of(cls, title: str, text: str) -> "Reading":
-        """Read title and text; a title that the text repeats at its beginning counts once."""
+        """Read title and text; a title that the text repeats at its beginning counts once.
+
+        Without a title, what stands before the first line break or run of blanks is taken for one; where that is too
+        short or too long, the first LEAD words are.
+        """
         head, body = normal(title.strip()), normal(text.strip())
         whole = body if body.startswith(head) else f"{head}\n{body}"
-        return cls(head, whole, tuple(_cut(whole)))
+        found = _break.search(body)
+        first = len(_cut(head or (body[: found.start()] if found else "")))
+        return cls(head, whole, tuple(_cut(whole)), first if LEADS[0] <= first <= LEADS[1] else LEAD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from .feature import Counts, Floats, Vocabulary, counts
 from .group import digest, groups
 from .linear import Model, Scores
 from .score import Report, report
-from .text import words
+from .text import Reading
 
 FOLDS = 5
 LEAST_GROUPS = 5  # near-duplicate groups a label needs, so that each fold has one
@@ -68,7 +68,7 @@ def train(texts: Sequence[str], labels: Sequence[str], given: Sequence[str] | No
             f"at least {LEAST_ROWS} rows and 2 such labels are needed"
         )
     progress("words", 0.05)
-    blocks = [counts(words(texts[row])) for row in rows]
+    blocks = [counts(Reading.of("", texts[row])) for row in rows]
     names = tuple(sorted(enough))
     place = {name: index for index, name in enumerate(names)}
     truth = np.array([place[labels[row]] for row in rows])

@@ -14,7 +14,7 @@ from services.classification.domain import fact, pack
 from services.classification.domain.classifier import Classifier, LabelError, label_situations
 from services.classification.domain.feature import Vocabulary, counts
 from services.classification.domain.linear import Model
-from services.classification.domain.text import Reading, words
+from services.classification.domain.text import Reading
 
 POWER = pack.read(packs.text("power_95598"))
 CITY = pack.read(packs.text("city_12345"))
@@ -29,7 +29,7 @@ def ticket(title: str, text: str) -> Ticket:
 
 def model(matrix_labels: tuple[str, ...], word_of: dict[str, str]) -> Model:
     """A model that knows one word for each label."""
-    vocabulary = Vocabulary.of([counts(words(word)) for word in word_of.values()], 1000)
+    vocabulary = Vocabulary.of([counts(Reading.of("", word)) for word in word_of.values()], 1000)
     weights = np.zeros((vocabulary.size, len(matrix_labels)), np.float32)
     for label, word in word_of.items():
         weights[vocabulary.words[0].index(word), matrix_labels.index(label)] = 5.0

@@ -16,7 +16,7 @@ def written(folder: Path, text: str | bytes, name: str = "rows.csv") -> Path:
 @pytest.mark.parametrize(
     ("header", "row", "whole"),
     [
-        ("title,text,department", "停电,停电三小时,甲", "停电三小时"),
+        ("title,text,department", "停电,停电三小时,甲", "停电\n三小时"),
         ("title,text,department", ",停电三小时,甲", "停电三小时"),
         ("title,body,label", "停电,三小时,甲", "停电\n三小时"),
         ("row,department,tokens", "1,甲,停电 小时", "停电 小时"),

@@ -7,6 +7,10 @@ from services.classification.domain.feature import Vocabulary, counts
 from services.classification.domain.text import MAX_CHARACTERS, Phrase, Reading, words
 
 
+def reading(cut: list[str]) -> Reading:
+    return Reading("", " ".join(cut), tuple(cut), 12)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -34,8 +38,24 @@ def test_very_long_text_is_read_up_to_the_limit() -> None:
 
 
 def test_title_that_the_text_repeats_counts_once() -> None:
-    assert Reading.of("停电", "停电三小时了").words == Reading.of("", "停电三小时了").words
+    assert Reading.of("停电", "停电三小时了").whole == "停电三小时了"
     assert Reading.of("停电", "三小时了").whole == "停电\n三小时了"
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "lead"),
+    [
+        ("小区变压器停电", "物业不处理", 3),
+        ("", "小区变压器停电\n物业不处理", 3),
+        ("", "小区 变压器 停电   　 　 物业 处理", 3),
+        ("", "小区变压器停电物业不处理", 12),
+        ("停电", "小区变压器", 12),
+        ("小区" * 26, "变压器", 12),
+        ("", "", 12),
+    ],
+)
+def test_title_is_given_or_ends_with_the_first_break(title: str, text: str, lead: int) -> None:
+    assert Reading.of(title, text).lead == lead
 
 
 @pytest.mark.parametrize(
@@ -71,23 +91,23 @@ def test_wider_phrase_covers_a_narrower_one(wide: str, narrow: str, covers: bool
 
 
 def test_pieces_are_told_apart_whatever_their_length_and_plane() -> None:
-    keys, often = counts(["停电停", "𠀀"]).pieces[0]
+    keys, often = counts(reading(["停电停", "𠀀"])).pieces[0]
     assert len(keys) == 8  # 停 电 𠀀, 停电 电停 停𠀀, 停电停 电停𠀀 and no two of them alike
     assert dict(zip(keys.tolist(), often.tolist(), strict=True))[ord("停")] == 2
 
 
 def test_vector_has_blocks_of_their_weight_and_unknown_features_vanish() -> None:
-    texts = [counts(["停电", "小区"]), counts(["停电", "电表"]), counts(["停电"])]
+    texts = [counts(reading(["停电", "小区"])), counts(reading(["停电", "电表"])), counts(reading(["停电"]))]
     vocabulary = Vocabulary.of(texts, 10_000)
     where, values = vocabulary.vector(texts[0])
     assert np.isclose(float(values @ values), 1.0 + 0.49 + 1.0 + 0.49)
     assert {vocabulary.word(int(i)) for i in where if i < vocabulary.spoken} == {"停电", "小区"}
-    assert len(vocabulary.vector(counts(["麒麟"]))[0]) == 0
-    assert len(vocabulary.vector(counts([]))[0]) == 0
+    assert len(vocabulary.vector(counts(reading(["麒麟"])))[0]) == 0
+    assert len(vocabulary.vector(counts(reading([])))[0]) == 0
 
 
 def test_vocabulary_keeps_the_most_frequent_within_its_limit() -> None:
-    texts = [counts(["停电", f"地名{chr(0x4E00 + n)}{chr(0x5E00 + n)}"]) for n in range(50)]
+    texts = [counts(reading(["停电", f"地名{chr(0x4E00 + n)}{chr(0x5E00 + n)}"])) for n in range(50)]
     small = Vocabulary.of(texts, 20)
     assert 0 < small.size <= 20
     assert "停电" in small.words[0]

@@ -16,7 +16,7 @@ from services.classification.domain.classifier import Classifier
 from services.classification.domain.evaluation import compare, evaluate
 from services.classification.domain.group import digest, groups
 from services.classification.domain.score import report
-from services.classification.domain.text import words
+from services.classification.domain.text import Reading, words
 
 CITY = pack.read(packs.text("city_12345"))
 TOPICS = {
@@ -52,7 +52,7 @@ TRAINED = training.train(TEXTS, LABELS, None, silent)
 def test_model_learns_and_is_judged_on_groups_it_has_not_seen() -> None:
     assert TRAINED.report.rows == 240
     assert TRAINED.report.macro_f1 > 0.95
-    probabilities, reasons = TRAINED.model.predict(words("北桥 的 出租车 和 公交车 司机"))
+    probabilities, reasons = TRAINED.model.predict(Reading.of("", "北桥 的 出租车 和 公交车 司机"))
     assert TRAINED.model.labels[int(probabilities.argmax())] == "交通运输"
     assert set(reasons) <= {"北桥", "出租车", "公交车", "司机"}
     assert reasons[0] in {"出租车", "公交车", "司机"}
@@ -60,7 +60,7 @@ def test_model_learns_and_is_judged_on_groups_it_has_not_seen() -> None:
 
 
 def test_text_without_a_known_word_is_not_certain() -> None:
-    probabilities, reasons = TRAINED.model.predict([])
+    probabilities, reasons = TRAINED.model.predict(Reading.of("", ""))
     assert reasons == ()
     assert probabilities.max() < 0.9
 
@@ -128,8 +128,8 @@ def test_model_comes_back_from_its_bytes_as_it_was() -> None:
     again = linear.load(data)
     assert again.labels == TRAINED.model.labels
     for text in TEXTS[:20]:
-        one, _ = TRAINED.model.predict(words(text))
-        other, _ = again.predict(words(text))
+        one, _ = TRAINED.model.predict(Reading.of("", text))
+        other, _ = again.predict(Reading.of("", text))
         assert np.allclose(one, other, atol=0.01)
 
 
@@ -148,7 +148,7 @@ def npy(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", allow_pickle
     return buffer.getvalue()
 
 
-ABOUT = {"format": 99, "lead": 12, "block_weights": [], "words": [[], []], "labels": ["a"]}
+ABOUT = {"format": 99, "lead": [], "block_weights": [], "words": [[], []], "labels": ["a"]}
 
 
 @pytest.mark.parametrize(
