@@ -73,6 +73,18 @@ def connection(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
+async def shut(part: Any, client: Any, seconds: float) -> None:
+    """Stop a consumer or producer and the client below it, whatever comes of it.
+
+    While a broker is away aiokafka lets the cancellation of its own tasks out of `stop`: awaited here it would end us.
+    """
+    for stop in (part.stop, client.close):
+        stopping = asyncio.ensure_future(stop())
+        await asyncio.wait({stopping}, timeout=seconds)
+        if not stopping.cancel() and not stopping.cancelled():
+            stopping.exception()  # looked at, so that nobody complains of it
+
+
 async def accept_offset(running: Running, topic: str, partition: int | None, at: str) -> list[str]:
     """Set the positions of a topic's stopped partitions: `at` earliest, latest or an offset. One line for each."""
     rows = [row for row in await running.read(STOPPED, topic=topic) if partition in {None, row.partition}]
@@ -167,8 +179,7 @@ class Consumer:
                     wait = min(wait * 2, 5.0)
         finally:
             await self._hint(kafka)
-            with suppress(Exception):
-                await asyncio.wait_for(kafka.stop(), 10)
+            await shut(kafka, kafka._client, 10)
 
     def _trouble(self, part: str, error: Exception) -> None:
         telemetry.RETRIES.labels("consumer").inc()
@@ -356,8 +367,7 @@ class Relay:
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
         if producer:
-            with suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 5)
+            await shut(producer, producer.client, 5)
 
     async def _open(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -372,7 +382,7 @@ class Relay:
             try:
                 await producer.start()
             except BaseException:
-                await producer.stop()
+                await shut(producer, producer.client, 5)
                 raise
             self._producer = producer
         return self._producer
