@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import httpx
 import pytest
 
-from deploy.local import place, stack
+from deploy.local import backend, place, stack
 from deploy.local.stack import Stack
 from tests.conftest import THROWAWAYS
 from tests.e2e.department import Departments, played
@@ -34,6 +34,15 @@ async def zhida(whole: Stack) -> AsyncIterator[Zhida]:
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=20)
     async with httpx.AsyncClient(timeout=20, limits=limits, trust_env=False) as http:
         yield Zhida(whole, http, Flow(whole.backend.kafka_bootstrap_servers))
+
+
+@pytest.fixture(autouse=True)
+def healthy(whole: Stack) -> None:
+    """What an earlier test left dead runs again, so that one failure is not many."""
+    for store in backend.STORES:
+        if not whole.programs.status(store).pid:
+            whole.local.start(store)
+    whole.start()
 
 
 @pytest.fixture(scope="session")

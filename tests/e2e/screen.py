@@ -13,7 +13,6 @@ from uuid import UUID
 from tests.e2e.zhida import PATIENCE, UNREACHABLE, Zhida, agent
 
 
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """One notice as it came over the stream."""

@@ -1,11 +1,11 @@
 """Tickets as a call-centre platform publishes them, by the inbound topic and by HTTP, whatever breaks meanwhile."""
 
 import asyncio
-import itertools
+import contextlib
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +13,6 @@ from aiokafka.errors import KafkaError
 
 from libs.shared.events import INBOUND
 from tests.e2e.zhida import PATIENCE, PLATFORM, Zhida, producing
-
-AGENTS = ("A1001", "A1002", "A1003")
 
 # Each is sure to be classified by the matrix's own phrases; what comes out is read from the events, not written here.
 MATTERS = (
@@ -39,50 +37,45 @@ def ticket(title: str, text: str, *, agent_id: str | None = None, **more: Any) -
     }
 
 
-def tickets() -> Iterator[dict[str, Any]]:
-    """Any number of different ones, of all matters and agents in turn."""
-    for number in itertools.count(1):
-        title, text = MATTERS[number % len(MATTERS)]
-        name = AGENTS[number % len(AGENTS)]
-        yield ticket(title, f"{text}第{number}户来电。", agent_id=name, customer={"star": number % 5 + 1})
-
-
-async def flow(zhida: Zhida, offered: Sequence[dict[str, Any]], per_second: float) -> None:
-    """Publish at that pace, every third by HTTP; returns once each is accepted, however often it had to be sent."""
-    began = time.monotonic()
-    by_http = [asyncio.create_task(_hand_in(zhida, each, began + n / per_second)) for n, each in _third(offered, 0)]
-    try:
-        rest = [*_third(offered, 1), *_third(offered, 2)]
-        await _publish(zhida, [(began + n / per_second, each) for n, each in sorted(rest, key=lambda pair: pair[0])])
-        await asyncio.gather(*by_http)
-    finally:
-        for task in by_http:
-            task.cancel()
-        await asyncio.gather(*by_http, return_exceptions=True)
-
-
-def _third(offered: Sequence[dict[str, Any]], which: int) -> list[tuple[int, dict[str, Any]]]:
-    return [(n, each) for n, each in enumerate(offered) if n % 3 == which]
-
-
-async def _hand_in(zhida: Zhida, offered: dict[str, Any], at: float) -> None:
-    await asyncio.sleep(at - time.monotonic())
+async def hand_in(zhida: Zhida, offered: dict[str, Any]) -> None:
+    """By HTTP, until intake has answered that it is taken."""
     await zhida.insist(PLATFORM, "POST", "intake/v1/tickets", offered)
 
 
-async def _publish(zhida: Zhida, offered: list[tuple[float, dict[str, Any]]]) -> None:
-    """A record that was not acknowledged is sent again by a new producer: it may stand on the topic twice."""
-    deadline = time.monotonic() + PATIENCE
-    while offered:
+async def publish(zhida: Zhida, waiting: "asyncio.Queue[dict[str, Any]]") -> None:
+    """By the inbound topic, for ever. What was not acknowledged is sent again, so it may stand there twice."""
+    each: dict[str, Any] | None = None
+    while True:
+        deadline = time.monotonic() + PATIENCE
         try:
             async with producing(zhida.stack.backend.kafka_bootstrap_servers) as producer:
-                while offered:
-                    at, each = offered[0]
-                    await asyncio.sleep(at - time.monotonic())
+                while True:
+                    each = each or await waiting.get()
                     name = f"{each['channel']}|{each['external_ref']}"
                     sent = producer.send_and_wait(INBOUND, json.dumps(each).encode(), key=name.encode())
                     await asyncio.wait_for(sent, 10)
-                    del offered[0]
-        except (KafkaError, TimeoutError, OSError) as error:
-            assert time.monotonic() < deadline, f"Kafka does not take records: {error!r}"
+                    each, deadline = None, time.monotonic() + PATIENCE
+                    waiting.task_done()
+        except (KafkaError, TimeoutError, OSError):
+            if time.monotonic() > deadline:
+                raise
             await asyncio.sleep(0.2)
+
+
+async def flow(zhida: Zhida, tickets: Iterator[dict[str, Any]], per_second: float, stop: asyncio.Event) -> None:
+    """Hand tickets in at that pace, every third by HTTP, until told to stop; ends once each is accepted."""
+    waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(publish(zhida, waiting))
+        began = time.monotonic()
+        for number, each in enumerate(tickets):
+            if number % 3:
+                waiting.put_nowait(each)
+            else:
+                group.create_task(hand_in(zhida, each))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(began + (number + 1) / per_second - time.monotonic(), 0.001))
+            if stop.is_set():
+                break
+        await waiting.join()
+        publishing.cancel()

@@ -1,4 +1,4 @@
-"""A running Zhida as those outside see it: its HTTP APIs with their keys, the inbound topic, and the owner's database."""
+"""A running Zhida from outside: its HTTP APIs with their keys, the inbound topic, its tables as their owner sees them."""
 
 import asyncio
 import contextlib
@@ -94,12 +94,10 @@ class Zhida:
             headers["Idempotency-Key"] = key or secrets.token_hex(16)
         if body is not None:
             options["json"] = body
-        return await self.http.request(
-            method, f"{self.stack.url(service, replica)}/{path}", headers=headers, **options
-        )
+        return await self.http.request(method, f"{self.stack.url(service, replica)}/{path}", headers=headers, **options)
 
     async def insist(self, who: Who, method: str, place: str, body: Any = None) -> dict[str, Any]:
-        """Ask as a good client does: the same request under the same key until there is a final answer, which is 2xx."""
+        """Ask as a good client does: the same under the same key until there is a final answer, which must be 2xx."""
         key, replica, deadline = secrets.token_hex(16), 1, time.monotonic() + PATIENCE
         while True:
             answer: httpx.Response | None = None
