@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from demo import play, source
+from demo.api import ApiError
 from demo.source import SourceError
 from deploy.local.backend import BackendError
 from deploy.local.place import STATE, Place
@@ -27,20 +28,23 @@ OWN = Path(__file__).parent / "tickets.csv"
     "--pack", default="power_95598", show_default=True, help="Responsibility matrix: a pack's name or a file."
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many tickets.")
-@click.option("--rate", type=click.FloatRange(1), default=25.0, show_default=True, help="Records published a second.")
+@click.option("--rate", type=click.FloatRange(1), default=15.0, show_default=True, help="Records published a second.")
+@click.option("--lines", type=click.IntRange(1), default=200, show_default=True, help="Most tickets open at a time.")
 @click.option("--keep", is_flag=True, help="Leave everything running afterwards, until Ctrl-C.")
 @click.option("--place", type=click.Path(path_type=Path), default=STATE / "demo", help="Folder for its data and logs.")
 @click.option("--seed", type=int, default=20261122, help="Draws what departments and agents do.")
-def main(*, tickets: Path, pack: str, limit: int | None, rate: float, keep: bool, place: Path, seed: int) -> None:
+def main(
+    *, tickets: Path, pack: str, limit: int | None, rate: float, lines: int, keep: bool, place: Path, seed: int
+) -> None:
     """Carry tickets from a call centre to their departments and back, and prove that none was lost or doubled."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     began = time.monotonic()
     try:
         found = source.read(tickets, limit)
         pack = str(Path(pack).absolute()) if Path(pack).is_file() else pack
-        plan = play.Plan(found, pack, rate, keep, Place(place), seed)
+        plan = play.Plan(found, pack, rate, lines, keep, Place(place), seed)
         balanced = play.play(plan, console)
-    except (SourceError, BackendError, StackError, play.PlayError) as error:
+    except (SourceError, BackendError, StackError, ApiError, play.PlayError) as error:
         console.print(f"demo: {error}", markup=False, style="red", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:

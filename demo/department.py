@@ -38,9 +38,9 @@ USUAL: Mapping[str, Any] = {
     "hang_seconds": 2,
 }
 SLOW: Mapping[str, Any] = {
-    "accept_after": {"median": 5, "spread": 0.7, "longest": 20},
-    "contact_after": {"median": 2, "spread": 0.7, "longest": 10},
-    "answer_after": {"median": 4, "spread": 0.6, "longest": 14},
+    "accept_after": {"median": 4, "spread": 0.7, "longest": 16},
+    "contact_after": {"median": 1, "spread": 0.6, "longest": 4},
+    "answer_after": {"median": 2, "spread": 0.6, "longest": 6},
 }
 
 

@@ -46,7 +46,8 @@ class Plan:
 
     tickets: Sequence[dict[str, Any]]
     pack: str  # name or absolute path
-    rate: float  # records published a second
+    rate: float  # records published a second, while there is a free line
+    lines: int  # tickets open at a time
     keep: bool
     place: Place
     seed: int
@@ -138,9 +139,7 @@ async def _perform(plan: Plan, running: Stack, cast: Cast, halls: Sequence[Hall]
                 reviewer.review(at("classification", cast.reviewer)),
                 reviewer.supervise(at("dispatch", cast.supervisor)),
             ]
-            told = (
-                f"demo: {len(names)} agents at their screens, a reviewer, a supervisor; {plan.rate:g} records a second"
-            )
+            told = f"demo: {len(names)} agents at their screens, a reviewer, a supervisor"
             console.print(told, markup=False, soft_wrap=True)
             sent = await _until_rest(plan, kafka, watch, agents=agents, players=players, console=console)
     finally:
@@ -153,29 +152,27 @@ async def _until_rest(
     plan: Plan, kafka: str, watch: Watch, *, agents: agent.Agents, players: Sequence[Any], console: Console
 ) -> list[Sent]:
     """Publish everything, and wait until nothing is left to be done or nothing moves any more."""
-    records = publisher.records(plan.tickets, plan.seed)
-    published = 0
-
-    def report_published(count: int) -> None:
-        nonlocal published
-        published = count
-
+    platform = publisher.Publisher(kafka, publisher.records(plan.tickets, plan.seed), plan.rate)
     async with asyncio.TaskGroup() as tasks:
         playing = [tasks.create_task(player) for player in players]
-        publishing = tasks.create_task(publisher.publish(kafka, records, plan.rate, report_published))
-        with Show(console, len(records)) as show:
+        publishing = tasks.create_task(platform.run())
+        with Show(console, len(platform.planned)) as show:
             last: tuple[Standing, int, int] | None = None
             moved, quiet = time.monotonic(), 0
             while quiet < 2 and time.monotonic() - moved < STALLED:
                 standing = await watch.look()
-                show.update(published, standing, len(agents.answered))
-                now = standing, len(agents.seen), published
+                show.update(platform.count, standing, len(agents.answered))
+                full = platform.open(standing.closed, standing.refused) >= plan.lines
+                (platform.room.clear if full else platform.room.set)()
+                now = standing, len(agents.seen), platform.count
                 moved, last = (time.monotonic(), now) if now != last else (moved, last)
                 done = publishing.done() and standing.at_rest and agents.count == standing.notices
                 quiet = quiet + 1 if done else 0
                 await asyncio.sleep(LOOK)
         if quiet < 2:
             console.print(f"demo: nothing has moved for {STALLED:g} s; see what is missing", markup=False)
+        platform.stopped = True
+        platform.room.set()
         for task in playing:
             task.cancel()
         return await publishing

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,26 +43,45 @@ def records(tickets: Sequence[dict[str, Any]], seed: int) -> list[Record]:
     return planned
 
 
-async def publish(
-    kafka: str, planned: Sequence[Record], rate: float, report: Callable[[int], None] = lambda _: None
-) -> list[Sent]:
-    """Publish in order, `rate` records a second; waits until the broker has confirmed the last one."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
-    await producer.start()
-    try:
-        began = asyncio.get_running_loop().time()
-        waiting = []
-        for number, record in enumerate(planned):
-            ahead = began + number / rate - asyncio.get_running_loop().time()
-            if ahead > 0.02:
-                await asyncio.sleep(ahead)
-            at = datetime.now(UTC)
-            key = record.reference.encode() or None
-            waiting.append((record, at, await producer.send(INBOUND, record.value, key=key)))
-            report(number + 1)
-        return [_sent(record, at, await confirmed) for record, at, confirmed in waiting]
-    finally:
-        await producer.stop()
+@dataclass
+class Publisher:
+    """Publishes records in order, `rate` a second, as long as there is room for more open tickets."""
+
+    kafka: str
+    planned: Sequence[Record]
+    rate: float
+    count: int = 0  # published so far
+    stopped: bool = False  # set to let it end where it is
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> list[Sent]:
+        """Where each record lies, once the broker has confirmed the last one."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            waiting = []
+            pace = 1 / self.rate
+            due = asyncio.get_running_loop().time()
+            for record in self.planned:
+                await self.room.wait()
+                if self.stopped:
+                    break
+                now = asyncio.get_running_loop().time()
+                due = max(due + pace, now - 1)  # what was held back for long is not made up for
+                if due > now + 0.02:
+                    await asyncio.sleep(due - now)
+                at = datetime.now(UTC)
+                key = record.reference.encode() or None
+                waiting.append((record, at, await producer.send(INBOUND, record.value, key=key)))
+                self.count += 1
+            return [_sent(record, at, await confirmed) for record, at, confirmed in waiting]
+        finally:
+            await producer.stop()
+
+    def open(self, closed: int, refused: int) -> int:
+        """How many tickets are open, of those that were published."""
+        repeats = sum(record.kind == "repeat" for record in self.planned[: self.count])
+        return self.count - repeats - closed - refused
 
 
 def _sent(record: Record, at: datetime, place: Any) -> Sent:
