@@ -131,15 +131,23 @@ async def opened(running: Running) -> AsyncIterator[Current]:
 
 
 async def follow(running: Running) -> None:
-    """Loop: load what is in force, and again when that changes; not ready before the first time."""
+    """Loop: load what is in force, and again when that changes.
+
+    Not ready while nothing is loaded; a new version that cannot be loaded is told once, and the old one goes on.
+    """
     settings = running.settings
     assert isinstance(settings, ClassificationSettings)
+    told = ""
     running.unready["matrix"] = "not loaded yet"
     while not running.stopping.is_set():
         try:
             await current(running).refresh()
             running.unready.pop("matrix", None)
+            told = ""
         except NotLoaded as error:
-            log.error("not_loaded", reason=str(error))
-            running.unready["matrix"] = str(error)
+            if "matrix" in running.unready:
+                running.unready["matrix"] = str(error)
+            if told != str(error):
+                told = str(error)
+                log.error("not_loaded", reason=told)
         await running.pause(settings.refresh_seconds)

@@ -17,7 +17,7 @@ from tests.running import Harness
 TOPICS = {
     "环境保护": ["油烟", "噪音", "废水", "粉尘", "焚烧", "臭气", "污染", "养猪场"],
     "交通运输": ["公交车", "出租车", "高铁", "公路", "驾校", "堵车", "客运站", "司机"],
-    "教育文体": ["学校", "老师", "补课", "高考", "幼儿园", "学生", "教师", "学区"],
+    "教育文体": ["黑板", "粉笔", "操场", "班主任", "作文", "校服", "铃声", "课桌"],  # no word of the matrix
 }
 PLACES = ["东门", "西街", "南湖", "北桥", "中山路", "新村", "老城", "河边", "山上", "广场"]
 
@@ -183,7 +183,7 @@ async def test_evaluation_takes_the_model_in_force_or_none(classification: Harne
     unseen = labelled(tmp_path / "unseen.csv", seed=9)
     learned = json.loads(await good(classification, "evaluate", unseen, "--json"))
     cold = json.loads(await good(classification, "evaluate", unseen, "--json", "--model", "none"))
-    assert learned["report"]["log_loss"] < cold["report"]["log_loss"]
+    assert learned["report"]["macro_f1"] > cold["report"]["macro_f1"]
 
 
 @pytest.mark.parametrize(
