@@ -1,6 +1,6 @@
 """The cold start: what a matrix itself says about a text, by its signal phrases and its own descriptions."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .matrix import Matrix, Situation
-from .text import Reading, words
+from .text import Phrase, Reading, words
 
 PHRASE = 5.0  # score of a phrase of weight 1
 IN_TITLE = 1.3  # times that, where it stands in the title
@@ -31,9 +31,10 @@ class Signals:
     """A matrix made ready to listen: phrases, and the words and pairs of characters of its descriptions."""
 
     def __init__(self, matrix: Matrix) -> None:
-        self._phrases = [
-            (index, phrase) for index, situation in enumerate(matrix.situations) for phrase in situation.phrases
-        ]
+        self._by_start: dict[str, list[tuple[int, Phrase]]] = defaultdict(list)
+        for index, situation in enumerate(matrix.situations):
+            for phrase in situation.phrases:
+                self._by_start[phrase.pieces[0][:2]].append((index, phrase))
         self._size = len(matrix.situations)
         documents = [_grams(words(_document(situation))) for situation in matrix.situations]
         frequency = Counter(gram for document in documents for gram in document)
@@ -51,10 +52,11 @@ class Signals:
         head, whole = reading.head, reading.whole
         scores = self._likeness(reading.words) * LIKENESS
         found: dict[int, list[tuple[float, str]]] = {}
-        for index, phrase in self._phrases:
-            if phrase.occurs_in(whole):
-                weight = phrase.weight * (IN_TITLE if phrase.occurs_in(head) else 1)
-                found.setdefault(index, []).append((weight, phrase.text))
+        for start in self._by_start.keys() & {*whole, *map("".join, pairwise(whole))}:
+            for index, phrase in self._by_start[start]:
+                if phrase.occurs_in(whole):
+                    weight = phrase.weight * (IN_TITLE if phrase.occurs_in(head) else 1)
+                    found.setdefault(index, []).append((weight, phrase.text))
         for index, hits in found.items():
             hits.sort(reverse=True)
             scores[index] += PHRASE * sum(weight * MORE**place for place, (weight, _) in enumerate(hits))
