@@ -1,4 +1,4 @@
-"""A running Zhida from outside: its HTTP APIs with their keys, the inbound topic, its tables as their owner sees them."""
+"""A running Zhida from outside: its HTTP APIs with their keys, the inbound topic, its tables as the owner sees them."""
 
 import asyncio
 import contextlib
@@ -136,6 +136,15 @@ class Zhida:
     async def started(self, *services: str, replica: int = 1) -> None:
         """Start services (all, unless named) and wait until they are ready."""
         await asyncio.to_thread(self.stack.start, *services, replica=replica)
+
+    async def restarted(self, service: str, **settings: str) -> None:
+        """Stop a service in good order and start it with these settings beside the usual ones."""
+        place = self.stack.place
+        usual = place.recall("settings")
+        place.remember("settings", usual | settings)
+        await asyncio.to_thread(self.stack.stop, service)
+        await self.started(service)
+        place.remember("settings", usual)
 
     async def ready(self, service: str, replica: int = 1) -> None:
         """Wait until a service says it is ready."""
