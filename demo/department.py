@@ -98,7 +98,7 @@ def _start(folder: Path, dispatch_url: str, roles: Sequence[Mapping[str, Any]], 
         "receipts": "receipts.db",
         "ready": "ready.json",
         "seed": seed,
-        "poll": 2,
+        "poll": 5,
         "behaviour": USUAL,
     }
     (folder / "plan.json").write_text(json.dumps(plan, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -156,7 +156,7 @@ async def _until_rest(
     async with asyncio.TaskGroup() as tasks:
         playing = [tasks.create_task(player) for player in players]
         publishing = tasks.create_task(platform.run())
-        with Show(console, len(platform.planned)) as show:
+        with Show(console, len(platform.planned), len(plan.tickets)) as show:
             last: tuple[Standing, int, int] | None = None
             moved, quiet = time.monotonic(), 0
             while quiet < 2 and time.monotonic() - moved < STALLED:

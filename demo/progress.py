@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from demo.watch import Standing
 
@@ -15,10 +15,11 @@ EVERY = 5.0  # s between two plain lines
 
 @dataclass
 class Show:
-    """The live progress. `total`: tickets that were or will be published."""
+    """The live progress. `records` and, among them, `tickets` that are to be published."""
 
     console: Console
-    total: int
+    records: int
+    tickets: int
     _bars: dict[str, TaskID] = field(default_factory=dict)
     _progress: Progress | None = None
     _last: float = 0.0
@@ -30,7 +31,6 @@ class Show:
                 BarColumn(bar_width=36),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}"),
-                TimeElapsedColumn(),
                 console=self.console,
                 transient=True,
             )
@@ -48,9 +48,9 @@ class Show:
         if self._progress is None:
             self._line(published, standing, screens)
             return
-        self._bar("published", published, self.total)
-        self._bar("received", standing.received, self.total, f"{standing.refused} refused")
-        self._bar("classified", standing.classified, self.total, f"{standing.in_review} wait for a person")
+        self._bar("published", published, self.records)
+        self._bar("received", standing.received, self.tickets, f"{standing.refused} refused")
+        self._bar("classified", standing.classified, standing.received, f"{standing.in_review} wait for a person")
         self._bar("work orders delivered", standing.delivered, standing.orders)
         self._bar("work orders answered", standing.answered, standing.orders)
         self._bar("on the agents' screens", screens, standing.received)
@@ -67,7 +67,7 @@ class Show:
             return
         self._last = time.monotonic()
         self.console.print(
-            f"published {published}/{self.total}  received {standing.received}  classified {standing.classified}"
+            f"published {published}/{self.records}  received {standing.received}  classified {standing.classified}"
             f" (in review {standing.in_review})  work orders {standing.orders}  delivered {standing.delivered}"
             f"  answered {standing.answered}  on screens {screens}  closed {standing.closed}",
             soft_wrap=True,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from demo.api import Api, Moved
 
-LOOK = 0.4  # s between two looks at a queue
+LOOK = 1.0  # s between two looks at a queue
 AT_ONCE = 8
 
 
