@@ -12,7 +12,7 @@ from demo.measure import Measures, Spread
 from demo.reconciliation import Result
 from demo.story import interesting, story
 
-MOST_TOLD = 10  # tickets with findings whose stories are printed; the file has all of them
+MOST_TOLD, MOST_WRITTEN = 10, 500  # tickets whose stories are printed, and written into the file
 
 
 def figures(console: Console, found: Measures) -> None:
@@ -70,7 +70,7 @@ def balance(console: Console, facts: Facts, results: Sequence[Result], file: Pat
     lines = [f"{finding.ticket or '-'}  {finding.text}" for finding in findings]
     told = {
         ticket: [f"{line.at:%H:%M:%S.%f}  {line.who}: {line.what}" for line in story(facts, ticket)]
-        for ticket in tickets
+        for ticket in tickets[:MOST_WRITTEN]
     }
     for line in lines[:50]:
         console.print(line, markup=False, soft_wrap=True, highlight=False)
@@ -78,7 +78,7 @@ def balance(console: Console, facts: Facts, results: Sequence[Result], file: Pat
         console.print(f"\n[bold]{ticket}[/bold]")
         timeline(console, facts, ticket)
     if findings:
-        stories = [f"\n{ticket}\n" + "\n".join(told[ticket]) for ticket in tickets]
+        stories = [f"\n{ticket}\n" + "\n".join(way) for ticket, way in told.items()]
         file.write_text("\n".join([*lines, *stories]) + "\n", encoding="utf-8")
         console.print(f"\nall findings with their stories: {file}", soft_wrap=True, highlight=False)
         console.print(
