@@ -210,11 +210,11 @@ class Consumer:
         self.running.unready.pop("halt", None)
         await self._check_topics(kafka)
         await self._hint(kafka)
-        for topic, partition in self.positions:
-            with suppress(IllegalStateError):
-                end = kafka.highwater(TopicPartition(topic, partition))
-                if end is not None:
-                    telemetry.CONSUMER_LAG.labels(topic, str(partition)).set(end - self.positions[topic, partition])
+        for tp in kafka.assignment():
+            position = self.positions.get((tp.topic, tp.partition))
+            end = kafka.highwater(tp)
+            if position is not None and end is not None:
+                telemetry.CONSUMER_LAG.labels(tp.topic, str(tp.partition)).set(end - position)
 
     async def _hint(self, kafka: AIOKafkaConsumer) -> None:
         """Tell Kafka how far we are; nothing depends on it."""

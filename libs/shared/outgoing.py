@@ -7,6 +7,7 @@ address is written and whatever was true a moment ago. Redirects are for the cal
 
 import errno
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +25,7 @@ UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out for 
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # NAT64: the last 32 bits are the IPv4 address
 CARRIER = ipaddress.ip_network("100.64.0.0/10")
 RELAY = ipaddress.ip_network("192.88.99.0/24")
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")  # of a host, as it is looked up
 
 
 class UrlRefused(ValueError):
@@ -55,6 +57,8 @@ def check_url(url: str, networks: Sequence[Network] = ()) -> URL:
     """
     if len(url) > MAX_URL:
         raise UrlRefused(f"longer than {MAX_URL} characters")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise UrlRefused("holds a space or a control character")
     try:
         parsed = URL(url)
         port = parsed.port
@@ -73,6 +77,8 @@ def check_url(url: str, networks: Sequence[Network] = ()) -> URL:
     try:
         address = ipaddress.ip_address(parsed.host)
     except ValueError:
+        if not NAME.fullmatch(parsed.raw_host or ""):
+            raise UrlRefused("the host is neither a name nor an address") from None
         return parsed
     reason = refusal(address, networks)
     if reason:
