@@ -37,10 +37,14 @@ class Said:
 
 @dataclass
 class Flow:
-    """All events so far. `strange` counts records that are none: what a test put there on purpose."""
+    """All events so far.
+
+    `copies` are those that stand there again; `strange` counts what is no event: a test put it there on purpose.
+    """
 
     bootstrap: str
     said: list[Said] = field(default_factory=list)
+    copies: list[Said] = field(default_factory=list)
     strange: int = 0
     _known: set[UUID] = field(default_factory=set)
     _next: dict[TopicPartition, int] = field(default_factory=dict)
@@ -88,9 +92,12 @@ class Flow:
         except ContractError:
             self.strange += 1
             return
-        if event.envelope.id not in self._known:
+        said = Said(tp.topic, tp.partition, record.offset, record.key.decode(), event)
+        if event.envelope.id in self._known:
+            self.copies.append(said)
+        else:
             self._known.add(event.envelope.id)
-            self.said.append(Said(tp.topic, tp.partition, record.offset, record.key.decode(), event))
+            self.said.append(said)
 
     def of(self, ticket_id: str | UUID) -> list[Said]:
         """What is known to be said about a ticket."""

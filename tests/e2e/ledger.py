@@ -21,6 +21,7 @@ from tests.e2e.play import playing
 from tests.e2e.screen import Screen, followed
 from tests.e2e.zhida import Zhida, agent
 
+AT_ONCE = 8  # tickets an agent closes side by side
 REST = 60.0  # seconds in which everything must have come to rest after the last ticket was closed
 STANDING = """
     SELECT s.stage, count(*) AS number FROM unnest($1::text[]) AS w(external_ref)
@@ -38,10 +39,10 @@ class Ledger:
     offered: list[dict[str, Any]] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
-    async def flowing(self, per_second: float) -> AsyncIterator[None]:
-        """Tickets come in at that pace for as long as the block lasts, which ends once each is accepted."""
+    async def flowing(self) -> AsyncIterator[None]:
+        """Tickets come in for as long as the block lasts, which ends once each is accepted."""
         stop = asyncio.Event()
-        flow = asyncio.create_task(traffic.flow(self.zhida, self._tickets(), per_second, stop))
+        flow = asyncio.create_task(traffic.flow(self.zhida, self._tickets(), stop))
         try:
             yield
             stop.set()
@@ -135,15 +136,17 @@ class Ledger:
             questions=about(facts.questions),
             clocks=about(facts.clocks),
             notices=about(facts.notices),
+            hooks=tuple(each for each in facts.hooks if each.ticket_id in names),
+            calls=tuple(each for each in facts.calls if each.ticket_id in names),
             engines=engines,
         )
 
 
 @contextlib.asynccontextmanager
-async def opened(zhida: Zhida, folder: Path, *, replica: int = 1) -> AsyncIterator[Ledger]:
-    """A new ledger, with departments and agents at work. replica: where the agents' screens begin."""
+async def opened(zhida: Zhida, folder: Path) -> AsyncIterator[Ledger]:
+    """A new ledger, with departments and agents at work."""
     names = [f"A{secrets.token_hex(4)}" for _ in range(3)]
-    async with playing(zhida, folder) as hall, followed(zhida, *names, replica=replica) as screens:
+    async with playing(zhida, folder) as hall, followed(zhida, *names) as screens:
         ledger = Ledger(zhida, screens, hall.log)
         closing = [asyncio.create_task(_close_answered(zhida, screen)) for screen in screens.values()]
         try:
@@ -157,13 +160,17 @@ async def opened(zhida: Zhida, folder: Path, *, replica: int = 1) -> AsyncIterat
 async def _close_answered(zhida: Zhida, screen: Screen) -> None:
     """The agent reads each answer to the customer and closes the ticket."""
     closed: set[str] = set()
+
+    async def close(ticket_id: str) -> None:
+        path = f"dispatch/v1/tickets/{ticket_id}/close"
+        await zhida.insist(agent(screen.agent), "POST", path, {"satisfied": True})
+
     while True:
-        for shown in [each for each in screen.shown if each.kind == "ticket_answered"]:
-            ticket_id = shown.data["ticket_id"]
-            if ticket_id not in closed:
+        answered = {each.data["ticket_id"] for each in screen.shown if each.kind == "ticket_answered"}
+        async with asyncio.TaskGroup() as group:
+            for ticket_id in sorted(answered - closed)[:AT_ONCE]:
                 closed.add(ticket_id)
-                path = f"dispatch/v1/tickets/{ticket_id}/close"
-                await zhida.insist(agent(screen.agent), "POST", path, {"satisfied": True})
+                group.create_task(close(ticket_id))
         await asyncio.sleep(0.05)
 
 

@@ -76,9 +76,9 @@ class Screen:
 
 
 @contextlib.asynccontextmanager
-async def followed(zhida: Zhida, *agents: str, replica: int = 1) -> AsyncIterator[dict[str, Screen]]:
+async def followed(zhida: Zhida, *agents: str) -> AsyncIterator[dict[str, Screen]]:
     """The screens of these agents, from the beginning of their inboxes."""
-    screens = {name: Screen(zhida, name, replica) for name in agents}
+    screens = {name: Screen(zhida, name) for name in agents}
     following = [asyncio.create_task(screen.follow()) for screen in screens.values()]
     try:
         yield screens

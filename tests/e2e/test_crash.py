@@ -10,7 +10,6 @@ from tests.e2e import ledger
 from tests.e2e.ledger import Ledger
 from tests.e2e.zhida import Zhida
 
-PACE = 15.0  # tickets a second
 SERVICES = ("intake", "classification", "dispatch", "sla_timer", "notification")
 
 
@@ -22,7 +21,7 @@ async def book(zhida: Zhida, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_service_killed_under_load_loses_and_doubles_nothing(zhida: Zhida, book: Ledger, service: str) -> None:
-    async with book.flowing(PACE):
+    async with book.flowing():
         await book.come(20)
         await asyncio.to_thread(zhida.stack.kill, service)
         await zhida.started(service)
@@ -32,7 +31,7 @@ async def test_service_killed_under_load_loses_and_doubles_nothing(zhida: Zhida,
 
 @pytest.mark.parametrize("store", ["kafka", "postgres"])
 async def test_store_killed_in_mid_flow_loses_and_doubles_nothing(zhida: Zhida, book: Ledger, store: Store) -> None:
-    async with book.flowing(PACE):
+    async with book.flowing():
         await book.come(20)
         await asyncio.to_thread(zhida.stack.local.kill, store)
         await asyncio.to_thread(zhida.stack.local.start, store)
@@ -41,7 +40,7 @@ async def test_store_killed_in_mid_flow_loses_and_doubles_nothing(zhida: Zhida, 
 
 
 async def test_services_stopped_in_good_order_under_load_lose_and_double_nothing(zhida: Zhida, book: Ledger) -> None:
-    async with book.flowing(PACE):
+    async with book.flowing():
         for service in SERVICES:
             await book.come(5)
             await asyncio.to_thread(zhida.stack.stop, service)

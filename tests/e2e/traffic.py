@@ -14,6 +14,8 @@ from aiokafka.errors import KafkaError
 from libs.shared.events import INBOUND
 from tests.e2e.zhida import PATIENCE, PLATFORM, Zhida, producing
 
+PACE, RUSH, TRICKLE = 25.0, 100, 5.0  # tickets a second, tickets, tickets a second
+
 # Each is sure to be classified by the matrix's own phrases; what comes out is read from the events, not written here.
 MATTERS = (
     ("小区变压器容量不足", "小区变压器太小，天天过载跳闸，变压器容量不够用，请求给小区变压器扩容。"),
@@ -62,19 +64,22 @@ async def publish(zhida: Zhida, waiting: "asyncio.Queue[dict[str, Any]]") -> Non
             await asyncio.sleep(0.2)
 
 
-async def flow(zhida: Zhida, tickets: Iterator[dict[str, Any]], per_second: float, stop: asyncio.Event) -> None:
-    """Hand tickets in at that pace, every third by HTTP, until told to stop; ends once each is accepted."""
+async def flow(zhida: Zhida, tickets: Iterator[dict[str, Any]], stop: asyncio.Event) -> None:
+    """Hand tickets in, every third by HTTP, until told to stop; ends once each is accepted.
+
+    The first RUSH come at PACE, those after them at TRICKLE: the flow lasts as long as the machine needs, whatever
+    else it does, and does not swell meanwhile.
+    """
     waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publish(zhida, waiting))
-        began = time.monotonic()
         for number, each in enumerate(tickets):
             if number % 3:
                 waiting.put_nowait(each)
             else:
                 group.create_task(hand_in(zhida, each))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), max(began + (number + 1) / per_second - time.monotonic(), 0.001))
+                await asyncio.wait_for(stop.wait(), 1 / (PACE if number < RUSH else TRICKLE))
             if stop.is_set():
                 break
         await waiting.join()
