@@ -1,5 +1,6 @@
 """A place: the folder that holds everything of one local installation (data, ports, secrets, logs, locks)."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -41,10 +42,16 @@ class Place:
         return self.secret_file(name, make).read_text().strip()
 
     def secret_file(self, name: str, make: Callable[[], str] = lambda: secrets.token_hex(24)) -> Path:
-        """The file (mode 0600) that holds the secret of this name, drawn by `make` the first time."""
+        """The file (mode 0600) that holds the secret of this name, drawn by `make` the first time.
+
+        Of several who draw it at once the first has drawn it for all.
+        """
         path = self.folder / "secrets" / name
         if not path.exists():
-            _write(path, make() + "\n")
+            drawn = _partial(path, make() + "\n")
+            with contextlib.suppress(FileExistsError):
+                os.link(drawn, path)
+            os.unlink(drawn)
         return path
 
     def recall(self, name: str) -> dict[str, str]:
@@ -157,7 +164,12 @@ def _another(taken: set[int]) -> int:
 
 def _write(path: Path, text: str) -> None:
     """Write a file of mode 0600 so that a crash leaves the old one or the new one, never half of one."""
+    os.replace(_partial(path, text), path)
+
+
+def _partial(path: Path, text: str) -> str:
+    """A new file of mode 0600 beside `path`."""
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    os.replace(partial, path)
+    return partial

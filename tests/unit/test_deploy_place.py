@@ -1,10 +1,13 @@
 """A place keeps ports, secrets and locks through crashes and beside other places."""
 
 import os
+import secrets
 import socket
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,19 @@ def test_damaged_file_of_ports_is_as_good_as_none(place: Place) -> None:
     (place.folder / "ports.json").write_text('{"one": 2')
     place.choose_ports("one")
     assert places.free(place.port("one"))
+
+
+def test_a_secret_that_several_ask_for_at_once_is_one_secret(place: Place) -> None:
+    together = threading.Barrier(4)
+
+    def slow() -> str:
+        together.wait(timeout=10)  # each has found it missing by now
+        return secrets.token_hex(8)
+
+    with ThreadPoolExecutor(4) as pool:
+        drawn = [future.result() for future in [pool.submit(place.secret, "password", slow) for _ in range(4)]]
+    assert set(drawn) == {place.secret("password")}
+    assert sorted(path.name for path in (place.folder / "secrets").iterdir()) == ["password"]
 
 
 def test_secrets_are_drawn_once_and_readable_by_their_owner_alone(place: Place) -> None:
