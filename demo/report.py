@@ -12,6 +12,7 @@ from demo.measure import Measures, Spread
 from demo.reconciliation import Result
 from demo.story import interesting, story
 
+KINDS = {"ticket": "tickets", "repeat": "repeats", "conflict": "under a number already taken", "bad": "unreadable"}
 MOST_TOLD, MOST_WRITTEN = 10, 500  # tickets whose stories are printed, and written into the file
 
 
@@ -21,7 +22,7 @@ def figures(console: Console, found: Measures) -> None:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.published.items()))
+    kinds = ", ".join(f"{found.published.get(kind, 0)} {word}" for kind, word in KINDS.items())
     persons = found.deciders.get("person", 0)
     machine = ", ".join(f"{found.deciders[by]} by the {by}" for by in ("model", "matrix") if found.deciders.get(by))
     _row(table, "published", sum(found.published.values()), kinds)
@@ -31,7 +32,12 @@ def figures(console: Console, found: Measures) -> None:
     _row(table, "classified", sum(found.deciders.values()), machine)
     _row(table, "reviewed", found.reviews, f"{persons} decided by a person")
     _row(table, "work orders", found.orders)
-    _row(table, "delivered by webhook", found.delivered, f"{found.copies} webhooks in all, {found.failures} refused")
+    _row(
+        table,
+        "delivered by webhook",
+        found.delivered,
+        f"{found.copies} attempts at webhooks of all kinds, {found.failures} in vain",
+    )
     _row(table, "left to the list", found.inbox, "the webhook could not arrive in time")
     _row(table, "returned", found.returned, f"{found.upheld} upheld, {found.returned - found.upheld} rejected")
     _row(table, "questions", found.questions, f"{found.replies} replies")

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 
 from demo.api import Api, Moved
 
 LOOK = 1.0  # s between two looks at a queue
 AT_ONCE = 8
+UPHOLDS = 0.7  # of the returns
 
 
 async def review(classification: Api) -> None:
@@ -26,10 +28,10 @@ async def review(classification: Api) -> None:
 
 
 async def supervise(dispatch: Api) -> None:
-    """Rule on the returns that are the supervisor's: to whom the department suggests, else back; until cancelled."""
+    """Rule on the returns that are the supervisor's: mostly to whom the department suggests; until cancelled."""
 
     async def rule(case: dict[str, str]) -> None:
-        suggested = case["suggested_department"]
+        suggested = case["suggested_department"] if random.random() < UPHOLDS else None
         body = {"decision": "uphold", "department": suggested} if suggested else {"decision": "reject"}
         await dispatch.post(f"/v1/work-orders/{case['work_order_id']}/ruling", body, key=f"ruling-{case['return_id']}")
 
