@@ -1,4 +1,4 @@
-"""The only place that speaks with Kafka: the consumer that feeds the bus, the relay that empties the outbox.
+"""The consumer that feeds the bus. With `relay` and `metadata` the only place that speaks with Kafka.
 
 Positions come from the fence rows; Kafka's own offsets are only a hint for people and lag tools. Correctness needs no
 rebalance callback: a position is loaded before a partition's first batch, and a lost one is noticed by the fence.
@@ -6,22 +6,19 @@ rebalance callback: a position is loaded before a partition's first batch, and a
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.helpers import create_ssl_context
-from aiokafka.partitioner import DefaultPartitioner
 from sqlalchemy import text
 
 from libs.shared import dead, telemetry
 from libs.shared.bus import Bus, Health, Partition
 from libs.shared.db import Fenced, Halted, describe
-from libs.shared.events import Envelope, header_pairs
 from libs.shared.metadata import topic_ids
 from libs.shared.service import Record, Running
 from libs.shared.settings import Settings
@@ -40,22 +37,6 @@ STOPPED = text("SELECT partition, next_offset FROM fence WHERE topic = :topic AN
 ACCEPT = text("""
     UPDATE fence SET topic_id = :id, next_offset = :offset, stopped = NULL
     WHERE topic = :topic AND partition = :partition""")
-
-# Ids above the floor, and those below it that were skipped: they may belong to a transaction that was still running.
-PENDING = text("""
-    SELECT id, event_id, topic, key, type, version, occurred_at, traceparent, body FROM (
-        (SELECT * FROM outbox WHERE id = ANY(CAST(:gaps AS bigint[])))
-        UNION ALL (SELECT * FROM outbox WHERE id > :floor ORDER BY id LIMIT 4000)) AS pending
-    ORDER BY id LIMIT 4000""")
-FORGET = text("DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[]))")
-LAST_DRAWN = text("SELECT coalesce(pg_sequence_last_value('outbox_id_seq'), 0) AS id")
-HORIZON = text("""
-    SELECT CAST(CAST(pg_snapshot_xmin(s) AS text) AS bigint) AS oldest,
-        CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) AS next FROM pg_current_snapshot() AS s""")
-
-LONGEST_TRANSACTION = 60.0  # s
-DISCOVERY = 1.0  # s between full reads of the outbox, the net below the floor
-BATCH_BYTES = 256 * 1024
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -313,158 +294,3 @@ class Consumer:
                     )
         if records:
             await self.bus.take(records, self.positions)
-
-
-class Relay:
-    """Sends the outbox to Kafka in order; one owner per service, by lease."""
-
-    def __init__(self, running: Running) -> None:
-        self.running = running
-        self.last = asyncio.Event()  # set when nothing more will be said: send what is left and return
-        self._producer: AIOKafkaProducer | None = None
-        self._restart()
-
-    def _restart(self) -> None:
-        self._floor: int | None = None  # all ids up to here were sent, or are in `gaps`
-        self._gaps: dict[int, float] = {}  # skipped id → monotonic time it was first missed
-        self._unsettled = 0  # while transactions older than this still run, the whole outbox is read every time
-        self._next_discovery = 0.0
-
-    async def run(self) -> None:
-        """Relay until `last` is set, then what the last transactions said."""
-        wait, poll, renew = 0.1, 0.002, 0.0
-        while True:
-            last = self.last.is_set()
-            try:
-                if time.monotonic() >= renew:
-                    if not await self.running.hold("relay", 10):
-                        self._restart()
-                        if last:
-                            return
-                        await self.running.pause(1.0)
-                        continue
-                    renew = time.monotonic() + 3.0
-                sent = await self._pass()
-                poll = 0.002 if sent else min(poll * 2, 0.05)
-                wait = 0.1
-                if last and not sent:
-                    break
-                if not sent:
-                    await self.running.wait("relay", poll)
-            except Exception as error:
-                telemetry.RETRIES.labels("relay").inc()
-                log.warning("retrying", part="relay", error=describe(error))
-                await self._close()
-                self._restart()
-                if last:
-                    break
-                await self.running.pause(wait)
-                wait, renew = min(wait * 2, 5.0), 0.0
-        await self._close()
-        with suppress(Exception):
-            await self.running.release("relay")
-
-    async def _close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer:
-            await shut(producer, producer.client, 5)
-
-    async def _open(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **connection(self.running.settings),
-                client_id=f"zhida-{self.running.service.name}",
-                enable_idempotence=True,
-                acks="all",
-                max_batch_size=BATCH_BYTES,
-                request_timeout_ms=10_000,
-            )
-            try:
-                await producer.start()
-            except BaseException:
-                await shut(producer, producer.client, 5)
-                raise
-            self._producer = producer
-        return self._producer
-
-    async def _pass(self) -> int:
-        """Read what is pending, send it, forget it; gives how many."""
-        now = time.monotonic()
-        if self._floor is None:
-            [drawn] = await self.running.read(LAST_DRAWN)  # before the snapshot: whoever drew up to here is in it
-            [horizon] = await self.running.read(HORIZON)
-            self._floor, self._unsettled = drawn.id, horizon.next
-        if self._unsettled:
-            [horizon] = await self.running.read(HORIZON)
-            if horizon.oldest >= self._unsettled:
-                self._unsettled = 0
-                self._next_discovery = 0.0  # one more full read, now that nothing older can appear
-        floor = self._floor
-        if self._unsettled or now >= self._next_discovery:
-            floor, self._next_discovery = 0, now + DISCOVERY
-        rows = await self.running.read(PENDING, floor=floor, gaps=list(self._gaps) if floor else [])
-        if not rows:
-            telemetry.OUTBOX_AGE.set(0)
-            return 0
-        telemetry.OUTBOX_AGE.set(max(time.time() - rows[0].occurred_at.timestamp(), 0))
-        await self._send(rows)
-        ids = [row.id for row in rows]
-        await self.running.read(FORGET, ids=ids)
-        telemetry.RELAYED.inc(len(rows))
-        self._rise(ids, now)
-        return len(rows)
-
-    def _rise(self, ids: list[int], now: float) -> None:
-        """Move the floor to the highest id sent, remembering the ids that were skipped on the way."""
-        floor = self._floor or 0
-        if self._unsettled or ids[-1] <= floor:
-            self._forget_gaps(set(ids), now)
-            return
-        seen = set(ids)
-        for id_ in range(max(floor, ids[-1] - 100_000) + 1, ids[-1]):
-            if id_ not in seen:
-                self._gaps.setdefault(id_, now)
-        self._floor = ids[-1]
-        self._forget_gaps(seen, now)
-
-    def _forget_gaps(self, seen: set[int], now: float) -> None:
-        self._gaps = {
-            k: since for k, since in self._gaps.items() if k not in seen and now - since < LONGEST_TRANSACTION
-        }
-
-    async def _send(self, rows: Sequence[Any]) -> None:
-        """Send rows to their partitions: in order within one, all at once over several; every one acknowledged."""
-        producer = await self._open()
-        partitions: dict[TopicPartition, list[Any]] = defaultdict(list)
-        counts: dict[str, list[int]] = {}
-        for row in rows:
-            if row.topic not in counts:
-                counts[row.topic] = sorted(await producer.partitions_for(row.topic))
-            key = row.key.encode()
-            number = DefaultPartitioner()(key, counts[row.topic], counts[row.topic])
-            partitions[TopicPartition(row.topic, number)].append(row)
-        async with asyncio.TaskGroup() as group:
-            for tp, part in partitions.items():
-                group.create_task(self._send_to(producer, tp, part))
-
-    async def _send_to(self, producer: AIOKafkaProducer, tp: TopicPartition, rows: Sequence[Any]) -> None:
-        batch = producer.create_batch()
-        source = self.running.service.name
-        for row in rows:
-            envelope = Envelope(row.event_id, source, row.occurred_at, row.version, row.traceparent)
-            record = {
-                "key": row.key.encode(),
-                "value": row.body,
-                "timestamp": int(row.occurred_at.timestamp() * 1000),
-                "headers": header_pairs(row.type, envelope),
-            }
-            if batch.append(**record) is None:
-                await self._deliver(producer, tp, batch)
-                batch = producer.create_batch()
-                batch.append(**record)
-        await self._deliver(producer, tp, batch)
-
-    async def _deliver(self, producer: AIOKafkaProducer, tp: TopicPartition, batch: Any) -> None:
-        batch.close()
-        acknowledged = await producer.send_batch(batch, tp.topic, partition=tp.partition)
-        await asyncio.wait_for(acknowledged, 15)

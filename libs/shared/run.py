@@ -12,7 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from libs.shared import admin, command, db, keys, telemetry, web
-from libs.shared.kafka import Consumer, Relay
+from libs.shared.kafka import Consumer
+from libs.shared.relay import Relay
 from libs.shared.service import PORTS, Running, Service
 from libs.shared.settings import Settings
 from libs.shared.telemetry import log

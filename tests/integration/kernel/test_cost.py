@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy import event, text
 
-from libs.shared import kafka
+from libs.shared import relay
 from tests.integration.kernel.conftest import Deposited
 from tests.running import Harness
 
@@ -46,5 +46,5 @@ async def test_relay_reads_a_long_outbox_by_its_key(h: Harness) -> None:
         "INSERT INTO outbox (event_id, topic, key, type, version, occurred_at, traceparent, body)"
         " SELECT gen_random_uuid(), 't', 'k', 'x', n, now(), '', '' FROM generate_series(1, 200000) AS n RETURNING 1"
     )
-    plan = await h.running.read(text("EXPLAIN " + kafka.PENDING.text), floor=150000, gaps=[3, 7])
+    plan = await h.running.read(text("EXPLAIN " + relay.PENDING.text), floor=150000, gaps=[3, 7])
     assert "Seq Scan" not in str(plan), plan

@@ -15,7 +15,8 @@ from sqlalchemy import text
 from libs.shared import replay
 from libs.shared.db import Fenced
 from libs.shared.events import Envelope, encode, header_pairs, uuid7
-from libs.shared.kafka import Consumer, Relay, accept_offset
+from libs.shared.kafka import Consumer, accept_offset
+from libs.shared.relay import Relay
 from libs.shared.service import Service
 from tests.conftest import fresh_name
 from tests.integration.kernel.conftest import Booked, Deposited, deposit, made
