@@ -28,7 +28,7 @@ OWN = Path(__file__).parent / "tickets.csv"
     "--pack", default="power_95598", show_default=True, help="Responsibility matrix: a pack's name or a file."
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many tickets.")
-@click.option("--rate", type=click.FloatRange(1), default=15.0, show_default=True, help="Records published a second.")
+@click.option("--rate", type=click.FloatRange(1), default=12.0, show_default=True, help="Records published a second.")
 @click.option("--lines", type=click.IntRange(1), default=200, show_default=True, help="Most tickets open at a time.")
 @click.option("--keep", is_flag=True, help="Leave everything running afterwards, until Ctrl-C.")
 @click.option("--place", type=click.Path(path_type=Path), default=STATE / "demo", help="Folder for its data and logs.")
