@@ -126,6 +126,21 @@ async def _empty(h: Harness) -> bool:
     return await h.rows("SELECT 1 FROM outbox LIMIT 1") == []
 
 
+async def test_effect_is_never_heard_before_its_cause(database: str, kafka: str, topic: str) -> None:
+    tickets = [uuid4() for _ in range(30)]
+    async with made(database, service=SERVICE, kafka_bootstrap_servers=kafka) as h, consuming(h), relaying(h):
+        for n in range(5):
+            await publish(kafka, topic, *[(ticket, n) for ticket in tickets])
+        await eventually(lambda: _is(h, {ticket: list(range(5)) for ticket in tickets}))
+        await eventually(lambda: _empty(h))
+    whole = await read(kafka, topic)
+    for ticket in tickets:
+        types = [headers["ce_type"] for key, _, headers in whole if key == str(ticket)]
+        assert len(types) == 10
+        for end in range(10):
+            assert types[:end].count(Booked.type) <= types[:end].count(Deposited.type)
+
+
 async def test_late_commit_below_the_relays_floor_is_not_left_behind_nor_overtaken(
     database: str, kafka: str, topic: str
 ) -> None:
