@@ -5,7 +5,8 @@ from contextlib import nullcontext
 from typing import Any
 
 import yaml
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from libs.shared import admin, web
 from libs.shared.events import Event, type_names
@@ -45,9 +46,6 @@ def document(services: Sequence[Service]) -> str:
         for kind in service.hears:
             heard.setdefault(kind.type, []).append(service.name)
     kinds = sorted((kind for kind in type_names.values() if kind.type in said), key=lambda kind: kind.type)
-    references, schemas = models_json_schema(
-        [(kind, "serialization") for kind in kinds], ref_template="#/components/schemas/{model}"
-    )
     channels: dict[str, Any] = {}
     for kind in kinds:
         channel = channels.setdefault(_name(kind.topic), {"address": kind.topic, "messages": {}})
@@ -62,20 +60,19 @@ def document(services: Sequence[Service]) -> str:
                     "channel": {"$ref": f"#/channels/{_name(topic)}"},
                     "messages": [{"$ref": f"#/channels/{_name(topic)}/messages/{name}"} for name in names],
                 }
+    shapes = {shape.__name__: shape for service in services for shape in service.shapes.values()}
     for service in services:
-        for topic in service.receives:
-            channels.setdefault(
-                _name(topic),
-                {
-                    "address": topic,
-                    "description": "Tickets from call-centre platforms: plain JSON, as in POST /v1/tickets of intake.",
-                    "messages": {},
-                },
-            )
+        for topic, shape in service.shapes.items():
+            channel = channels.setdefault(_name(topic), {"address": topic, "messages": {}})
+            channel["messages"][shape.__name__] = {"$ref": f"#/components/messages/{shape.__name__}"}
             operations[f"{service.name}_receive_{_name(topic)}"] = {
                 "action": "receive",
                 "channel": {"$ref": f"#/channels/{_name(topic)}"},
+                "messages": [{"$ref": f"#/channels/{_name(topic)}/messages/{shape.__name__}"}],
             }
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(kind, "serialization") for kind in kinds]
+    wanted += [(shape, "validation") for shape in shapes.values()]
+    references, schemas = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
     return _yaml(
         {
             "asyncapi": "3.0.0",
@@ -89,7 +86,8 @@ def document(services: Sequence[Service]) -> str:
             "channels": channels,
             "operations": operations,
             "components": {
-                "messages": {kind.__name__: _message(kind, references, said, heard) for kind in kinds},
+                "messages": {kind.__name__: _message(kind, references, said, heard) for kind in kinds}
+                | {name: _raw(shape, references) for name, shape in shapes.items()},
                 "schemas": schemas.get("$defs", {}),
             },
         }
@@ -104,6 +102,15 @@ def _message(kind: type[Event], references: Any, said: dict[str, list[str]], hea
         "description": f"Said by {', '.join(said[kind.type])}; heard by {listeners}. Key: {kind.key_field}.",
         "headers": ENVELOPE,
         "payload": references[kind, "serialization"],
+    }
+
+
+def _raw(shape: type[BaseModel], references: Any) -> Any:
+    return {
+        "name": shape.__name__,
+        "summary": (shape.__doc__ or "").strip().splitlines()[0],
+        "description": "Plain JSON, without CloudEvents headers; `traceparent` is carried on where there is one.",
+        "payload": references[shape, "validation"],
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_origin, get_type_hints
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 from sqlalchemy import Executable, Row
 
 from libs.shared import db
@@ -52,7 +53,8 @@ class Service:
     serves: APIRouter = field(default_factory=APIRouter)
     runs: tuple[Callable[["Running"], Awaitable[None]], ...] = ()
     prepares: Mapping[type[Any], Callable[[Any, "Running"], Awaitable[Sequence[Any]]]] = field(default_factory=dict)
-    receives: Mapping[str, Handler] = field(default_factory=dict)
+    receives: Mapping[str, Handler] = field(default_factory=dict)  # raw topics
+    shapes: Mapping[str, type[BaseModel]] = field(default_factory=dict)  # what raw topics hold, for the documents
     settings: type[Settings] = Settings
     opens: Callable[["Running"], AbstractAsyncContextManager[Any]] | None = None
 

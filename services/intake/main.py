@@ -20,11 +20,13 @@ from libs.shared.events import INBOUND
 from libs.shared.service import Service
 from services.intake import api, handlers
 from services.intake.command import original
+from services.intake.domain.submission import Submission
 from services.intake.settings import IntakeSettings
 
 service = Service(
     name="intake",
     receives={INBOUND: handlers.receive_records},
+    shapes={INBOUND: Submission},
     hears={
         ReviewRequested: handlers.move,
         TicketClassified: handlers.move,
