@@ -84,7 +84,7 @@ def prepare(place: Place, say: Callable[[str], None]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(data, ignore_errors=True)
         (home / "format.properties").write_text(_settings(place, partial.name))
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        identity = "z" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]  # not "-": an option
         format_it = [*_java(home), "kafka.tools.StorageTool", "format", "-t", identity, "-c", "format.properties"]
         done = subprocess.run(format_it, cwd=home, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:

@@ -109,8 +109,10 @@ class Sender:
             metric.LANES.labels(state).set(sum(lane.breaker.state == state for lane in self.lanes.values()))
 
     async def _open(self, names: list[str]) -> None:
+        # First the versions, then the keys: keys changed in between belong to a later version, which is opened next.
+        endpoints = await store.endpoint.some(self.running, names)
         stored = await store.endpoint.keys(self.running, names)
-        for endpoint in await store.endpoint.some(self.running, names):
+        for endpoint in endpoints:
             before = self.lanes.get(endpoint.department)
             lease_until = before.lease_until if before else self.renewed + LEASE
             self._leave(endpoint.department)
