@@ -1,5 +1,6 @@
 """One Zhida for all of these tests: its own Kafka, Postgres and services, so that any of them may be killed."""
 
+import contextlib
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 
 from deploy.local import backend, place, stack
 from deploy.local.stack import Stack
+from deploy.local.supervise import ProgramError
 from tests.conftest import THROWAWAYS
 from tests.e2e.department import Departments, played
 from tests.e2e.flow import Flow
@@ -61,7 +63,8 @@ def pytest_runtest_makereport(
     running = getattr(item, "funcargs", {}).get("whole") or getattr(item, "funcargs", {}).get("zhida")
     if report.failed and running is not None:
         programs = (running.stack if isinstance(running, Zhida) else running).programs
-        for status in programs.statuses():
-            if status.pid or status.state in ("EXITED", "FATAL"):
-                report.sections.append((f"{status.name}, {status.state}", programs.tail(status.name, 12)))
+        with contextlib.suppress(ProgramError):  # at the very end it has stopped already
+            for status in programs.statuses():
+                if status.pid or status.state in ("EXITED", "FATAL"):
+                    report.sections.append((f"{status.name}, {status.state}", programs.tail(status.name, 12)))
     return report
