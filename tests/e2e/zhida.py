@@ -146,10 +146,6 @@ class Zhida:
         await self.started(service)
         place.remember("settings", usual)
 
-    async def ready(self, service: str, replica: int = 1) -> None:
-        """Wait until a service says it is ready."""
-        await self.until(lambda: asyncio.to_thread(self.stack.is_ready, service, replica), f"{service} ready")
-
 
 def _in_progress(answer: httpx.Response) -> bool:
     return answer.status_code == 409 and answer.json().get("title") == "Request in progress"

@@ -113,5 +113,5 @@ async def models(running: Running, limit: int = 100) -> Sequence[Row[Any]]:
 
 
 def new_version(now: datetime, fingerprint: str) -> str:
-    """A model version's name: when it was trained and on what, e.g. `20261122T101500-3fa2b1c0`."""
-    return f"{now:%Y%m%dT%H%M%S}-{fingerprint[:8]}"
+    """A model version's name: when it was trained and on what, e.g. `20261122T101500.042-3fa2b1c0`."""
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}-{fingerprint[:8]}"
