@@ -7,11 +7,12 @@ BIN := .venv/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint e2e up down status logs reset lock format
+.PHONY: help setup demo bench test check lint e2e up down status logs reset lock format
 
 help: ## this list
 	@printf 'make demo    set up, then the whole flow on real Kafka and Postgres; TICKETS=file.csv and PACK=name to choose\n'
-	@printf 'make test    set up, then every test\n\n'
+	@printf 'make test    set up, then every test\n'
+	@printf 'make bench   how fast it is beside bare programs; NAME=hop for one, SECONDS=60 for longer parts\n\n'
 	@printf 'make up      start Kafka, Postgres and all services here and leave them running\n'
 	@printf 'make status  what runs, and where\n'
 	@printf 'make logs    the logs; SERVICE=intake for one\n'
@@ -29,6 +30,9 @@ setup:
 
 demo: setup
 	@$(PY) -m demo $(if $(TICKETS),--tickets "$(TICKETS)") $(if $(PACK),--pack "$(PACK)")
+
+bench: setup
+	@$(PY) -m benchmarks $(NAME) $(if $(SECONDS),--seconds $(SECONDS)) $(foreach each,$(SET),--set $(each))
 
 test: check e2e
 
