@@ -22,6 +22,7 @@ from libs.shared.service import Running, Service
 from libs.shared.settings import Settings, SettingsError, read
 
 OUTBOX = text("SELECT count(*) AS pending, min(occurred_at) AS oldest FROM outbox")
+BESIDE = {"reconcile": "reconcile.command"}  # commands that no service has → module with `command`
 FENCES = text("SELECT topic, partition, next_offset, stopped FROM fence ORDER BY topic, partition")
 
 
@@ -37,11 +38,14 @@ class _Services(click.Group):
     """Finds the group of a service when it is asked for, so that one service's start loads no other."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *run.service_names()]
+        return [*super().list_commands(ctx), *run.service_names(), *BESIDE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in run.service_names():
             return _group(run.load(cmd_name))
+        if cmd_name in BESIDE:
+            found: click.Command = importlib.import_module(BESIDE[cmd_name]).command
+            return found
         return super().get_command(ctx, cmd_name)
 
 
