@@ -86,6 +86,7 @@ async def serve(service: Service, settings: Settings) -> None:
                 port=port,
                 log_level="error",
                 access_log=False,
+                proxy_headers=False,  # nobody asks for the caller's address
                 timeout_graceful_shutdown=10,
                 timeout_keep_alive=30,
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import os
 import socket
@@ -64,6 +65,7 @@ class Service:
         return tuple(sorted({kind.topic for kind in self.hears} | set(self.receives)))
 
 
+@functools.cache
 def takes_many(handler: Handler) -> bool:
     """Whether a handler has the list form, by the annotation of its first parameter."""
     first = next(iter(inspect.signature(handler).parameters))

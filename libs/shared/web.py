@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.shared import db, telemetry
+from libs.shared import db, express, telemetry
 from libs.shared.command import Answer, Command, Refused
 from libs.shared.events import json_bytes
 from libs.shared.keys import Caller
@@ -87,6 +87,7 @@ def caller(*scopes: str) -> Any:
         request.state.caller = found
         return found  # type: ignore[no-any-return]
 
+    check.scopes = frozenset({*scopes, "admin"})  # type: ignore[attr-defined]  # `express` checks the same
     return Depends(check)
 
 
@@ -110,7 +111,7 @@ async def command(
             key,
             request.state.caller.principal,
             name,
-            hashlib.sha256(b"\n".join([request.method.encode(), request.url.path.encode(), payload])).digest(),
+            hashlib.sha256(b"\n".join([request.method.encode(), request.scope["path"].encode(), payload])).digest(),
             telemetry.cause(request.headers.get("traceparent")),
         )
     )
@@ -152,7 +153,7 @@ def application(
     service: Service, routers: Sequence[APIRouter], lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ) -> FastAPI:
     """The service's application with these routers beside its own; `run.attach` puts the process behind it."""
-    app = FastAPI(
+    app = Application(
         title=f"Zhida {service.name}",
         version="1",
         lifespan=lifespan,
@@ -188,6 +189,43 @@ def application(
     return app
 
 
+class Application(FastAPI):
+    """FastAPI, with a short way for commands."""
+
+    timetable: express.Timetable | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if self.timetable is None:
+            self.timetable = express.Timetable.of(self.routes)
+        way = self.timetable.find(scope)
+        if way is None:
+            await super().__call__(scope, receive, send)
+            return
+        began = time.perf_counter()
+        scope["app"] = self
+        body, again = await express.read(receive, MAX_BODY)
+        try:
+            if len(body) > MAX_BODY:
+                raise express.LongWay
+            response = await way.answer(scope, body)
+        except express.LongWay:
+            await super().__call__(scope, again, send)
+            return
+        except Exception as error:
+            response = _failed(error, way.path)
+        telemetry.REQUESTS.labels(way.path, str(response.status_code)).observe(time.perf_counter() - began)
+        await response(scope, again, send)
+
+
+def _failed(error: Exception, path: str | None) -> Response:
+    """What nobody caught, as a problem."""
+    if isinstance(error, Refused):
+        return problem(error.status, error.title, error.detail, **error.extra)
+    telemetry.log.error("request_failed", path=path, error=db.describe(error))
+    return problem(500, "Internal error") if db.is_poison(error) else problem(503, "Temporarily unavailable")
+
+
 class Edge:
     """Outermost: limits the body, counts requests, and turns what nobody caught into a problem."""
 
@@ -221,13 +259,7 @@ class Edge:
         except Exception as error:
             if started:
                 raise
-            if isinstance(error, Refused):
-                answer = problem(error.status, error.title, error.detail, **error.extra)
-            else:
-                telemetry.log.error("request_failed", path=scope.get("path"), error=db.describe(error))
-                poison = db.is_poison(error)
-                answer = problem(500, "Internal error") if poison else problem(503, "Temporarily unavailable")
-            await answer(scope, receive, noted)
+            await _failed(error, scope.get("path"))(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             telemetry.REQUESTS.labels(route, str(status)).observe(time.perf_counter() - began)
