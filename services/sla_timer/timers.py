@@ -5,20 +5,18 @@ its timer and finding the clock's generation unchanged, in one transaction, so w
 """
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.shared.db import Transaction
 from libs.shared.service import Running
 from libs.shared.telemetry import log
-from services.sla_timer.domain import clock
-from services.sla_timer.domain.policy import Policy
 from services.sla_timer.store import timer
-from services.sla_timer.store.timer import Fired
+from services.sla_timer.store.timer import START, Place
 
 BATCH = 1000  # timers in one transaction
+LANES = 2  # transactions at a time in a burst: one works while another waits for the disk
 LEASE_SECONDS = 6.0
 LOOK_SECONDS = 0.25  # how often the owner looks for timers that another process has set
 DAYS_AHEAD = 14
@@ -48,7 +46,8 @@ async def run(running: Running) -> None:
                 keep_at = loop.time() + HOUSEKEEPING_SECONDS
             wait = await timer.head(running, LOOK_SECONDS)
             if wait is not None and wait <= 0:
-                await tick(running)
+                if await tick(running) == BATCH:  # a burst
+                    await drain(running, renew_at - loop.time())
             else:
                 await running.wait("timers", LOOK_SECONDS if wait is None else min(wait, LOOK_SECONDS))
         except (SQLAlchemyError, OSError, TimeoutError) as error:
@@ -61,32 +60,45 @@ async def run(running: Running) -> None:
 
 async def tick(running: Running, count: int = BATCH) -> int:
     """Fire up to `count` due timers in one transaction; answers how many were due."""
+    return await _fire(running, count, _Burst())
+
+
+@dataclass
+class _Burst:
+    """How far those who fire together have come."""
+
+    after: Place = START
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def drain(running: Running, seconds: float) -> None:
+    """Fire all that is due, LANES transactions at a time, each of the timers behind those of the one before.
+
+    Ends when no more is due, or after that time: a lease has to be renewed.
+    """
+    loop = asyncio.get_running_loop()
+    burst, until = _Burst(), loop.time() + seconds
+
+    async def lane() -> None:
+        while await _fire(running, BATCH, burst) == BATCH and loop.time() < until:
+            pass
+
+    ended = await asyncio.gather(*(lane() for _ in range(LANES)), return_exceptions=True)
+    for error in ended:
+        if error is not None:
+            raise error
+
+
+async def _fire(running: Running, count: int, burst: _Burst) -> int:
     async with running.transaction() as tx:
-        due, fired = await timer.fire(tx, count)
-        if fired:
-            await _pass(tx, fired)
-    return due
-
-
-async def _pass(tx: Transaction, fired: Sequence[Fired]) -> None:
-    policy: Policy = tx.running.resources
-    of_tickets = {each.promise.ticket_id for each in fired if each.promise.department is None}
-    departments = await timer.executing(tx, of_tickets) if of_tickets else {}
-    timers = []
-    for each in fired:
-        own = each.promise.department
-        executing = departments.get(each.promise.ticket_id, []) if own is None else [own.code]
-        for event in clock.passed(each.promise, each.percent, executing, policy):
-            tx.publish(event)
-        following = clock.next_timer(each.promise, each.percent, each.generation, policy)
-        if following:
-            timers.append(following)
-    if timers:
-        await timer.add(tx, timers)
-    tx.after_commit(lambda: _measure(tx, fired))
-
-
-def _measure(tx: Transaction, fired: Sequence[Fired]) -> None:
-    for each in fired:
-        OVERDUE.observe((tx.now - each.fire_at).total_seconds())
-        PASSED.labels(each.promise.kind, each.percent).inc()
+        async with burst.turn:
+            due = await timer.take(tx, count, burst.after)
+            if due is None:
+                return 0
+            burst.after = due.last
+        _, passed = await timer.fire(tx, due, running.resources)
+    for each in passed:
+        PASSED.labels(each.kind, each.percent).inc(len(each.overdue))
+        for seconds in each.overdue:
+            OVERDUE.observe(seconds)
+    return len(due.ids)

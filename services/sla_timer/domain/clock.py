@@ -1,4 +1,4 @@
-"""When clocks start, stop and come due, and before which level a warning is brought."""
+"""When clocks start, stop and come due."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,19 +9,10 @@ from uuid import UUID
 from libs.shared.contracts.classification import Department, SlaClass
 from libs.shared.contracts.dispatch import WorkOrderAssigned
 from libs.shared.contracts.intake import Star
-from libs.shared.contracts.sla_timer import (
-    Clock,
-    ClockBreached,
-    ClockKind,
-    ClocksStarted,
-    ClockWarned,
-    Escalated,
-    Level,
-)
-from services.sla_timer.domain.policy import LEVELS, Policy
+from libs.shared.contracts.sla_timer import Clock, ClockKind, ClocksStarted
+from services.sla_timer.domain.policy import Policy
 
 State = Literal["running", "met", "missed", "cancelled"]
-Said = ClocksStarted | ClockWarned | ClockBreached | Escalated
 
 STAGES: tuple[Literal["accept", "first_contact"], ...] = ("accept", "first_contact")
 
@@ -49,7 +40,7 @@ class Promise:
         return self.at(100)
 
     def at(self, percent: int) -> datetime:
-        """When that share of the limit has passed; the one place that knows how time counts (round the clock)."""
+        """When that share of the limit has passed; time counts round the clock, as in the statement that sets the next timer."""
         return self.started_at + timedelta(seconds=self.limit_seconds) * percent / 100
 
     def told(self) -> Clock:
@@ -205,48 +196,3 @@ def first_timer(promise: Promise, policy: Policy) -> Timer:
     """The timer a new clock begins with, at generation 0."""
     percent = policy.points[0]
     return Timer(promise.at(percent), promise.id, promise.ticket_id, 0, percent)
-
-
-def next_timer(promise: Promise, passed: int, generation: int, policy: Policy) -> Timer | None:
-    """The timer that follows once `passed` per cent have gone by; None after the last point."""
-    percent = policy.next_point(passed)
-    return None if percent is None else Timer(promise.at(percent), promise.id, promise.ticket_id, generation, percent)
-
-
-def passed(promise: Promise, percent: int, executing: Sequence[str], policy: Policy) -> list[Said]:
-    """What is said when a clock passes a point: the warning or breach, then before whom it is brought.
-
-    Args: `executing`: codes of the departments that work on the clock's subject now; several hear of it each.
-    A level without anybody passes it to the next at once and is named in `missing`; the interviewer always exists.
-    """
-    clock = promise.told()
-    breached = percent == 100
-    said: list[Said] = [
-        ClockBreached(ticket_id=promise.ticket_id, clock=clock)
-        if breached
-        else ClockWarned(ticket_id=promise.ticket_id, clock=clock, percent=percent)
-    ]
-    hearers: dict[Level, Sequence[str]] = {
-        "executing": executing,
-        "lead": [promise.lead_department.code],
-        "supervisor": [promise.supervisor],
-        "interview": [policy.interviewer],
-    }
-    missing: list[Level] = []
-    for level in LEVELS[LEVELS.index(policy.level(percent)) :]:
-        present = sorted({hearer for hearer in hearers[level] if hearer.strip()})
-        if present:
-            said += [
-                Escalated(
-                    ticket_id=promise.ticket_id,
-                    clock=clock,
-                    percent=percent,
-                    level=level,
-                    to=to,
-                    missing=tuple(missing),
-                )
-                for to in present
-            ]
-            return said
-        missing.append(level)
-    return said

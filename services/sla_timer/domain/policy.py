@@ -135,6 +135,10 @@ class Policy(_Part):
         heard = [each.level for each in self.warnings if each.percent <= percent]
         return heard[-1] if heard else self.warnings[0].level
 
+    def step(self, percent: int) -> tuple[Level, int | None]:
+        """Who hears of that point, and the point that follows it."""
+        return self.level(percent), self.next_point(percent)
+
     def stage_limit(self, kind: Literal["accept", "first_contact"], urgency: Urgency) -> tuple[int, str]:
         """Seconds that stage may take, and the rule that says so (its place in the policy)."""
         special: int | None = getattr(self.urgent, kind) if urgency == "urgent" else None

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
-from sqlalchemy import text
+import pytest
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import Dialect
 from sqlalchemy.event import listen
 
 from libs.shared import run
@@ -19,10 +22,11 @@ from libs.shared.events import Event
 from libs.shared.service import Running
 from services.sla_timer import timers
 from services.sla_timer.main import service
-from services.sla_timer.store.timer import DUE
+from services.sla_timer.store import timer
 from tests.integration.sla_timer.story import METER, Story, count
 from tests.running import Harness
 
+DIALECT: Dialect = import_module("sqlalchemy.dialects.postgresql.asyncpg").dialect()
 DUE_IN = timedelta(milliseconds=400)
 
 
@@ -228,8 +232,7 @@ async def test_far_deadlines_wait_in_the_default_partition_and_move_to_their_day
 
 async def test_a_past_day_is_dropped_only_when_it_is_empty(sla: Harness, database: str) -> None:
     past = datetime.now(UTC).date() - timedelta(days=5)
-    connection = await asyncpg.connect(database, server_settings={"search_path": "sla_timer"})
-    try:
+    async with owner_connection(database) as connection:
         part = f"timer_{past:%Y%m%d}"
         await connection.execute(
             f"CREATE TABLE {part} PARTITION OF timer FOR VALUES FROM ('{past}Z') TO ('{past + timedelta(days=1)}Z')"
@@ -238,18 +241,77 @@ async def test_a_past_day_is_dropped_only_when_it_is_empty(sla: Harness, databas
         kept = await sla.rows("SELECT dropped FROM timer_days(14)")
         await fire_all(sla.running)
         dropped = await sla.rows("SELECT dropped FROM timer_days(14)")
-    finally:
-        await connection.close()
     assert [row.dropped for row in kept + dropped] == [0, 1]
 
 
-async def test_looking_for_due_timers_opens_no_later_day(sla: Harness) -> None:
-    async with sla.running.transaction() as tx:
-        await tx.run(text("SET LOCAL plan_cache_mode = force_generic_plan"))
-        await tx.run(text("PREPARE due (timestamptz) AS " + DUE.text.replace(":now", "$1").replace(":count", "1000")))
-        plan = "\n".join(row[0] for row in await tx.rows(text("EXPLAIN EXECUTE due (now())")))
-    assert "Subplans Removed: 14" in plan
-    assert "Seq Scan" not in plan
+@asynccontextmanager
+async def owner_connection(database: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """A connection that may do everything, with the service's schema in sight."""
+    connection = await asyncpg.connect(database, server_settings={"search_path": "sla_timer"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+MANY = """
+    CREATE TEMP TABLE seed AS SELECT n, gen_random_uuid() AS ticket, gen_random_uuid() AS id,
+        now() + interval '1 minute' * (n - 2000) AS at FROM generate_series(1, 30000) AS n;
+    INSERT INTO stream SELECT ticket::text, 1 FROM seed;
+    INSERT INTO work_order (id, ticket_id, department) SELECT gen_random_uuid(), ticket, 'repair' FROM seed;
+    INSERT INTO clock (id, ticket_id, kind, lead, lead_name, supervisor, started_at, due_at, limit_seconds, rule,
+        sla_class, star) SELECT id, ticket, 'resolve', 'lead', 'lead', 'sup', at - interval '1 day',
+        at + interval '1 day', 172800, 'rule', 'maintenance', 1 FROM seed;
+    INSERT INTO timer SELECT at, id, ticket, 0, 50 FROM seed;
+    ANALYZE stream; ANALYZE clock; ANALYZE work_order"""
+
+
+PLAN = """
+    CREATE FUNCTION pg_temp.plan(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+    BEGIN RETURN QUERY EXECUTE 'EXPLAIN (GENERIC_PLAN) ' || statement; END $$"""
+
+
+def numbered(statement: TextClause) -> str:
+    """The statement as the driver sends it."""
+    return str(statement.compile(dialect=DIALECT))
+
+
+async def test_what_a_tick_asks_reads_no_table_from_end_to_end(sla: Harness, database: str) -> None:
+    async with owner_connection(database) as connection:
+        await connection.execute(MANY)
+        await connection.execute(PLAN)
+        plans = {}
+        for name, statement in (("take", timer.taking(timers.BATCH)), ("fire", timer.FIRE), ("head", timer.HEAD)):
+            rows = await connection.fetch("SELECT pg_temp.plan($1)", numbered(statement))
+            plans[name] = "\n".join(row[0] for row in rows)
+    whole = [line for plan in plans.values() for line in plan.splitlines() if "Seq Scan on" in line]
+    assert not whole, "\n".join(plans.values())
+    assert "Hash Join" not in plans["take"], plans["take"]  # it would read every stream
+
+
+async def test_looking_for_due_timers_opens_no_later_day(sla: Harness, database: str) -> None:
+    async with owner_connection(database) as connection:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE due (timestamptz, timestamptz, uuid, int) AS {numbered(timer.taking(1000))}")
+        rows = await connection.fetch(f"EXPLAIN EXECUTE due (now(), '1970-01-01Z', '{UUID(int=0)}', 0)")
+    plan = "\n".join(row[0] for row in rows)
+    assert "Subplans Removed: 14" in plan, plan
+    assert "Seq Scan on timer" not in plan
+
+
+async def test_a_burst_fires_each_timer_once_and_ends_with_nothing_due(
+    sla: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timers, "BATCH", 50)
+    stories = [Story(timedelta(minutes=16)) for _ in range(505)]
+    await sla.hear(*[story.assigned() for story in stories])
+    async with replica(sla) as second:
+        await asyncio.gather(timers.drain(sla.running, 60), timers.drain(second, 60))
+    said = await sla.said()
+    warned = Counter(event.clock.clock_id for event in said if isinstance(event, ClockWarned))
+    assert len(warned) == 505
+    assert set(warned.values()) == {1}
+    assert await timers.tick(sla.running) == 0
 
 
 async def test_a_thousand_timers_take_as_many_statements_as_one(sla: Harness) -> None:
