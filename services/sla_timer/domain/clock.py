@@ -40,7 +40,7 @@ class Promise:
         return self.at(100)
 
     def at(self, percent: int) -> datetime:
-        """When that share of the limit has passed: round the clock, as the statement that sets the next timer counts."""
+        """When that share of the limit has passed: round the clock, as in the statement that sets the next timer."""
         return self.started_at + timedelta(seconds=self.limit_seconds) * percent / 100
 
     def told(self) -> Clock:
