@@ -32,7 +32,7 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "required": True,
     "description": "A new one for each new request; a repeat under the same key gets the same answer for 7 days.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 
 
@@ -126,6 +126,9 @@ def openapi(service: Service) -> str:
         for operation in path.values():
             if {"400", "409"} <= operation.get("responses", {}).keys():  # what `web.command` refuses
                 operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+            if "requestBody" in operation:  # no JSON, too large: whatever the route itself may refuse
+                refused = {str(status): each for status, each in web.problems(400, 413).items()}
+                operation["responses"] = dict(sorted({**refused, **operation["responses"]}.items()))
             invalid = operation.get("responses", {}).get("422", {})
             if "application/json" in invalid.get("content", {}):
                 operation["responses"]["422"] = web.problems(422)[422]

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import StringConstraints
 
 from libs.shared import dead, replay
 from libs.shared.db import Poison
@@ -10,12 +11,13 @@ from libs.shared.web import Body, Caller, Page, Refused, after, caller, page, pr
 
 router = APIRouter(tags=["operation"])
 Admin = Annotated[Caller, caller("admin")]
+DeadId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 class Replay(Body):
     """Which ticket: its Kafka key, as `GET /v1/dead` shows it."""
 
-    key: str
+    key: Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 
 
 class Replayed(Body):
@@ -58,13 +60,13 @@ async def replay_key(request: Request, who: Admin, body: Replay) -> Replayed:
 @router.post(
     "/v1/dead/{id}/replay", summary="Handle a buried event, and its ticket's parked ones", responses=problems(409, 422)
 )
-async def replay_id(request: Request, who: Admin, id: int) -> Replayed:
+async def replay_id(request: Request, who: Admin, id: DeadId) -> Replayed:
     """As above, by the id of one of them."""
     return Replayed(replayed=await _or_refused(replay.replay(running(request), id=id)))
 
 
 @router.post("/v1/dead/{id}/discard", summary="Give a buried event up for good", responses=problems(409, 422))
-async def discard(request: Request, who: Admin, id: int) -> Replayed:
+async def discard(request: Request, who: Admin, id: DeadId) -> Replayed:
     """What was parked behind it is replayed."""
     return Replayed(replayed=await _or_refused(replay.discard(running(request), id)))
 

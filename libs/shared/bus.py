@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from libs.shared.events import ContractError, Event, decode
 from libs.shared.service import Record, Running, takes_many
 
 Partition = tuple[str, int]
+
+MOST_KEY = 200  # characters; a ticket's has 36
 
 FENCE = text("""
     WITH want AS (
@@ -203,7 +206,7 @@ def hear(running: Running, records: Iterable[Record], reason: str | None = None)
     kinds = {kind.type: kind for kind in running.service.hears}
     heard = []
     for record in records:
-        key = (record.key or b"").decode(errors="replace")
+        key = _stream(record.key)
         if record.topic in running.service.receives:
             heard.append(Heard(record, key if reason else "", error=reason))
         elif kind := kinds.get(record.type):
@@ -216,6 +219,12 @@ def hear(running: Running, records: Iterable[Record], reason: str | None = None)
             except ContractError as error:
                 heard.append(Heard(record, key, error=str(error)))
     return heard
+
+
+def _stream(key: bytes | None) -> str:
+    """The stream of a record that names no ticket: its key, as the database can hold and index it."""
+    text = (key or b"").decode(errors="replace").replace("\x00", "\ufffd")
+    return text if len(text) <= MOST_KEY else f"{text[:100]}…{sha256(key or b'').hexdigest()}"
 
 
 async def prepare(running: Running, events: Sequence[Event]) -> dict[UUID, Any]:

@@ -53,7 +53,7 @@ async def bury(tx: Transaction, graves: Sequence[Grave], park_limit: int) -> Non
         offsets=[record.offset for record in records],
         keys=[grave.key for grave in graves],
         types=[record.type for record in records],
-        headers=[json.dumps({k: v.decode("latin-1") for k, v in record.headers.items()}) for record in records],
+        headers=[json.dumps(_plain(record)) for record in records],
         bodies=[record.value for record in records],
         errors=[(grave.error or "").replace("\x00", "") or None for grave in graves],
     )
@@ -66,3 +66,12 @@ async def bury(tx: Transaction, graves: Sequence[Grave], park_limit: int) -> Non
         if grave.error:
             telemetry.log.error("buried", type=grave.record.type, topic=grave.record.topic,
                                 partition=grave.record.partition, offset=grave.record.offset)  # fmt: skip
+
+
+def _plain(record: Record) -> dict[str, str]:
+    """Headers as text that the database can hold: without NUL, which no JSON there may have."""
+    return {_clean(name): _clean(value.decode("latin-1")) for name, value in record.headers.items()}
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "\x1a")  # the character that stands for one that cannot be

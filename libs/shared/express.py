@@ -15,7 +15,7 @@ from uuid import UUID
 from fastapi import Request, Response, params
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import Message, Receive, Scope
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -113,6 +113,13 @@ class Timetable:
             if all(known in ("", part) for part, known in zip(parts, way.parts, strict=True)):
                 return way
         return None
+
+
+def methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """The methods of every route at this path: a router's own 405 names those of the first one only."""
+    known = [context.original_route for context in iter_route_contexts(routes)]
+    fitting = [route for route in known if route.matches(scope)[0] is not Match.NONE]
+    return sorted({method for route in fitting for method in getattr(route, "methods", None) or ()})
 
 
 async def read(receive: Receive, limit: int) -> tuple[bytes, Receive]:

@@ -63,7 +63,7 @@ async def _replay_one(running: Running, pick: Any, parameters: dict[str, Any], k
         if row is None or not db.is_poison(error):
             raise
         async with running.transaction() as tx:
-            await tx.run(BLAME, id=row.id, error=str(error)[:2000])
+            await tx.run(BLAME, id=row.id, error=str(error)[:2000].replace("\x00", ""))
         raise db.Poison(f"dead record {row.id} ({row.type}) still fails: {error}") from error
 
 

@@ -41,7 +41,7 @@ class Record:
     @property
     def type(self) -> str:
         """The CloudEvents type, or "" where there is none."""
-        return self.headers.get("ce_type", b"").decode(errors="replace")
+        return self.headers.get("ce_type", b"").decode(errors="replace").replace("\x00", "\ufffd")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.shared import db, express, telemetry
+from libs.shared import db, express, storable, telemetry
 from libs.shared.command import Answer, Command, Refused
 from libs.shared.events import json_bytes
 from libs.shared.keys import Caller
@@ -129,8 +129,8 @@ def after(text: str | None, *kinds: Callable[[Any], Any]) -> tuple[Any, ...] | N
         return None
     try:
         values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return tuple(kind(value) for kind, value in zip(kinds, values, strict=True))
-    except (ValueError, TypeError):
+        return tuple(storable.value(kind(value)) for kind, value in zip(kinds, values, strict=True))
+    except (ValueError, TypeError, AttributeError, OverflowError):
         reason = "not a cursor of this list: use the `next` of the page before"
         raise Refused(422, "Bad request", errors=[{"field": "after", "reason": reason}]) from None
 
@@ -180,9 +180,11 @@ def application(
         )
 
     @app.exception_handler(starlette.exceptions.HTTPException)
-    async def http(_: Request, error: starlette.exceptions.HTTPException) -> Response:
+    async def http(request: Request, error: starlette.exceptions.HTTPException) -> Response:
         response = problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail or ""))
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(express.methods(app.routes, request.scope))
         return response
 
     app.add_middleware(Edge)
@@ -255,6 +257,9 @@ class Edge:
             await send(message)
 
         try:
+            if (b"%00" in scope["query_string"] or "\x00" in scope["path"]) and (wrong := storable.wrong(scope)):
+                await problem(422, "Bad request", errors=wrong)(scope, receive, noted)
+                return
             await self.app(scope, counted, noted)
         except Exception as error:
             if started:

@@ -26,7 +26,7 @@ class Preview(Body):
     channel: Channel = "95598"
     business_type: BusinessType | None = Field(None, description="as the agent chose it")
     complaint_object: ComplaintObject | None = None
-    sensitive: bool = Field(False, description="the customer is on the ledger of sensitive customers")
+    sensitive: bool = Field(False, strict=True, description="the customer is on the ledger of sensitive customers")
 
 
 class Judged(BaseModel):
@@ -137,7 +137,9 @@ class ReviewPage(BaseModel):
 class ClaimBody(Body):
     """How long."""
 
-    seconds: int | None = Field(None, ge=10, le=3600, description="the service's `claim_seconds` where left out")
+    seconds: int | None = Field(
+        None, ge=10, le=3600, strict=True, description="the service's `claim_seconds` where left out"
+    )
 
 
 class DecideBody(Body):

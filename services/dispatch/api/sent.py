@@ -1,12 +1,12 @@
 """What callers send."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import AfterValidator, Field, StringConstraints
 
+from libs.shared.storable import Instant
 from libs.shared.web import Body
 from services.dispatch.domain.endpoint import DeliveryState
 
@@ -82,7 +82,7 @@ class TicketQuestionBody(Body):
 class CloseBody(Body):
     """The end of a ticket."""
 
-    satisfied: bool | None = Field(None, description="the callback's result; null: not asked")
+    satisfied: bool | None = Field(None, strict=True, description="the callback's result; null: not asked")
 
 
 class ReopenBody(Body):
@@ -98,23 +98,25 @@ class EndpointBody(Body):
     networks: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=32)] = Field(
         default_factory=list, description="CIDR; addresses allowed besides the public internet"
     )
-    concurrency: int = Field(16, ge=1, le=256, description="requests at a time")
-    timeout_seconds: int = Field(15, ge=1, le=30)
+    concurrency: int = Field(16, ge=1, le=256, strict=True, description="requests at a time")
+    timeout_seconds: int = Field(15, ge=1, le=30, strict=True)
     state: Literal["active", "disabled"] = "active"
 
 
 class RotateBody(Body):
     """A new key beside the old one."""
 
-    overlap_seconds: int = Field(86_400, ge=0, le=30 * 86_400, description="how long the old keys stay valid")
+    overlap_seconds: int = Field(
+        86_400, ge=0, le=30 * 86_400, strict=True, description="how long the old keys stay valid"
+    )
 
 
 class ReplayBody(Body):
     """Send again what was made in a time range, under the same webhook-ids."""
 
     department: Code
-    since: datetime = Field(alias="from")
-    until: datetime = Field(alias="to")
+    since: Instant = Field(alias="from")
+    until: Instant = Field(alias="to")
     state: DeliveryState | None = Field(None, description="default: what stayed in the inbox")
     after: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         None, description="`next` of the last reply"

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Row
 
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, FieldError
+from libs.shared.storable import Instant
 from libs.shared.web import Body
 from services.intake.domain.stage import OrderState, Stage, Standing
 from services.intake.domain.submission import MOST_TICKETS, Submission
@@ -90,8 +91,8 @@ class Search(BaseModel):
     channel: Channel | None = Field(None, description="with external_ref: that one ticket")
     external_ref: str | None = Field(None, max_length=100)
     stage: Stage | None = None
-    since: AwareDatetime | None = Field(None, description="received at or after")
-    until: AwareDatetime | None = Field(None, description="received before")
+    since: Instant | None = Field(None, description="received at or after")
+    until: Instant | None = Field(None, description="received before")
     after: str | None = Field(None, description="`next` of the page before")
     limit: int = Field(50, ge=1, le=500)
 

@@ -62,7 +62,7 @@ class Inbox(BaseModel):
 class ReadUpTo(Body):
     """How far the reader has seen its inbox."""
 
-    up_to: int = Field(ge=0, le=2**63 - 1)
+    up_to: int = Field(ge=0, le=2**63 - 1, strict=True)
 
 
 class Preferences(Body):

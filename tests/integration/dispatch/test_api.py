@@ -238,3 +238,21 @@ async def test_tickets_of_an_agent_are_filtered_by_state(world: World) -> None:
     ):
         items = (await world.agent.get("/v1/tickets", params={"state": state} if state else {})).json()["items"]
         assert {item["ticket_id"] for item in items} == set(map(str, expected))
+
+
+async def test_paths_with_several_methods_name_them_all(world: World) -> None:
+    answer = await world.admin.request("OPTIONS", "/v1/endpoints/meter")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PUT")
+
+
+@pytest.mark.parametrize("changes", [{"concurrency": True}, {"timeout_seconds": "5"}, {"concurrency": 2.0}])
+async def test_numbers_are_numbers_and_nothing_like_them(world: World, changes: dict[str, Any]) -> None:
+    body = {"url": "http://127.0.0.1:9/", "networks": ["127.0.0.0/8"], **changes}
+    answer = await world.admin.put("/v1/endpoints/meter", json=body)
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, list(changes))
+
+
+async def test_satisfied_is_yes_or_no_and_not_a_word(world: World) -> None:
+    ticket_id = await world.classify(METER)
+    answer = await post(world.agent, f"/v1/tickets/{ticket_id}/close", satisfied="off")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "satisfied")

@@ -118,6 +118,34 @@ async def test_record_without_key_is_buried_alone(h: Harness) -> None:
     assert await h.rows("SELECT * FROM parked_key") == []
 
 
+@pytest.mark.parametrize(
+    ("key", "headers"),
+    [
+        (b"a\x00b", {}),
+        (bytes(range(1, 256)) * 40, {}),
+        ("计".encode() * 3000, {}),
+        (b"k", {"ce_id": b"\x00\xff"}),
+        (b"k", {"a\x00b": b"\x00"}),
+    ],
+    ids=["NUL in the key", "long key of any bytes", "long key", "NUL in a header", "NUL in a header's name"],
+)
+async def test_record_that_no_column_could_hold_is_buried_and_the_partition_goes_on(
+    h: Harness, key: bytes, headers: dict[str, bytes]
+) -> None:
+    ticket = a_ticket()
+    good = h.record(Deposited(ticket_id=ticket, amount=1))
+    bad = h.raw(good.topic, key, b"{}", {**good.headers, **headers})
+    await h.take([good, bad])
+    await h.take(
+        [h.raw(good.topic, key, b"{}", {**good.headers, **headers}), h.record(Deposited(ticket_id=ticket, amount=2))]
+    )
+    assert (await totals(h))[ticket] == (3, [1, 2])
+    first, second = await h.rows("SELECT key, error FROM dead ORDER BY id")
+    assert (first.key, len(first.key) <= 200) == (second.key, True)
+    with pytest.raises(Poison, match="still fails"):
+        await replay.replay(h.running, key=first.key)
+
+
 async def test_replay_keeps_the_order_and_lets_the_ticket_flow_again(
     h: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
