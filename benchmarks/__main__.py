@@ -1,6 +1,5 @@
 """`python -m benchmarks [NAME…]`: runs benchmarks one after the other, each on a Kafka and a Postgres of its own."""
 
-import asyncio
 import importlib
 import pkgutil
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import uvloop
 from rich.console import Console
 
 import benchmarks
@@ -77,7 +77,7 @@ def main(
     missed = 0
     try:
         for name in wanted or names():
-            measures = asyncio.run(run(name, options, folder, results, console))
+            measures = uvloop.run(run(name, options, folder, results, console))
             missed += sum(each.met is False for each in measures)
     except (BackendError, StackError) as error:
         console.print(f"bench: {error}", markup=False, style="red", soft_wrap=True)
