@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from benchmarks.measure import Measure, measured
-from benchmarks.pipeline.run import zhida
+from benchmarks.pipeline.course import zhida
 from benchmarks.place import Options, Place
 from deploy.local.environment import services
 

@@ -9,7 +9,7 @@ import asyncpg
 from matplotlib.axes import Axes
 
 from benchmarks.measure import Measure, measured
-from benchmarks.pipeline.run import Pipeline, zhida
+from benchmarks.pipeline.course import Pipeline, zhida
 from benchmarks.place import Options, Place
 from deploy.local.environment import services
 

@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from benchmarks.measure import Measure, measured
-from benchmarks.pipeline.run import Part, Pipeline, Reckoning, bare, zhida
+from benchmarks.pipeline.course import Part, Pipeline, Reckoning, bare, zhida
 from benchmarks.place import Options, Place
 
 NAME = "pipeline"

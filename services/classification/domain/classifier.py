@@ -83,6 +83,9 @@ class Classifier:
         for index, situation in enumerate(matrix.situations):
             routes[situation.route].append(index)
         self._routes = [np.array(indices) for indices in routes.values()]
+        self._route_of = np.empty(len(matrix.situations), np.intp)  # by situation
+        for number, indices in enumerate(self._routes):
+            self._route_of[indices] = number
 
     def judge(self, reading: Reading) -> Judged:
         """Probability of every situation and of the best route."""
@@ -92,7 +95,7 @@ class Classifier:
         if self.model:
             by_label, words = self.model.predict(reading)
             probabilities = self._combine(probabilities, by_label)
-        sums = np.array([probabilities[indices].sum() for indices in self._routes])
+        sums = np.bincount(self._route_of, probabilities)
         first, *others = np.argsort(-sums)[:2]
         route = self._routes[first]
         best = int(route[probabilities[route].argmax()])

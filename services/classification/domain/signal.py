@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Signals:
         head, whole = reading.head, reading.whole
         scores = self._likeness(reading.words) * LIKENESS
         found: dict[int, list[tuple[float, str]]] = {}
-        for start in self._by_start.keys() & {*whole, *map("".join, pairwise(whole))}:
+        for start in self._by_start.keys() & {*whole, *map(add, whole, whole[1:])}:
             for index, phrase in self._by_start[start]:
                 if phrase.occurs_in(whole):
                     weight = phrase.weight * (IN_TITLE if phrase.occurs_in(head) else 1)
@@ -81,5 +81,5 @@ def _document(situation: Situation) -> str:
 def _grams(cut: Sequence[str]) -> Counter[str]:
     joined = "".join(cut)
     grams = Counter(cut)
-    grams.update(map("".join, pairwise(joined)))
+    grams.update(map(add, joined, joined[1:]))
     return grams
