@@ -18,12 +18,14 @@ from libs.shared.kafka import connection, shut
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 
+MOST = 4000  # rows of one pass
+
 # Ids above the floor, and those below it that were skipped: they may belong to a transaction that was still running.
-PENDING = text("""
+PENDING = text(f"""
     SELECT id, event_id, topic, key, type, version, occurred_at, traceparent, body FROM (
         (SELECT * FROM outbox WHERE id = ANY(CAST(:gaps AS bigint[])))
-        UNION ALL (SELECT * FROM outbox WHERE id > :floor ORDER BY id LIMIT 4000)) AS pending
-    ORDER BY id LIMIT 4000""")
+        UNION ALL (SELECT * FROM outbox WHERE id > :floor ORDER BY id LIMIT {MOST})) AS pending
+    ORDER BY id LIMIT {MOST}""")
 FORGET = text("DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[]))")
 LAST_DRAWN = text("SELECT coalesce(pg_sequence_last_value('outbox_id_seq'), 0) AS id")
 HORIZON = text("""
@@ -31,6 +33,7 @@ HORIZON = text("""
         CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) AS next FROM pg_current_snapshot() AS s""")
 
 LONGEST_TRANSACTION = 60.0  # s
+POLL = 0.02, 0.05  # s between two looks for what other processes have written; what this one writes wakes the relay
 DISCOVERY = 1.0  # s between full reads of the outbox, the net below the floor
 BATCH_BYTES = 256 * 1024
 
@@ -52,7 +55,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until `last` is set, then what the last transactions said."""
-        wait, poll, renew = 0.1, 0.002, 0.0
+        wait, poll, renew = 0.1, POLL[0], 0.0
         while True:
             last = self.last.is_set()
             try:
@@ -65,11 +68,11 @@ class Relay:
                         continue
                     renew = time.monotonic() + 3.0
                 sent = await self._pass()
-                poll = 0.002 if sent else min(poll * 2, 0.05)
+                poll = POLL[0] if sent else min(poll * 2, POLL[1])
                 wait = 0.1
                 if last and not sent:
                     break
-                if not sent:
+                if sent < MOST:
                     await self.running.wait("relay", poll)
             except Exception as error:
                 telemetry.RETRIES.labels("relay").inc()
