@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 
 
@@ -12,5 +11,6 @@ def leash() -> None:
 
 
 def _watch() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
