@@ -6,7 +6,6 @@ once in their table and on the topic. The rate is that of the records which come
 
 import asyncio
 import statistics
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -129,25 +128,28 @@ async def drained(place: Place, name: str, number: int, count: int) -> Run:
     try:
         parts = [TopicPartition(Hopped.topic, each) for each in range(PARTITIONS)]
         before = sum((await consumer.end_offsets(parts)).values())
-        with place.spending() as spent:
-            await start(place, url, number)
-            marks = [(0.0, 0)]  # s, events out
-            deadline = time.monotonic() + PATIENCE
-            while marks[-1][1] < count and time.monotonic() < deadline:
-                await asyncio.sleep(0.1)
-                marks.append((time.monotonic(), sum((await consumer.end_offsets(parts)).values()) - before))
+        await start(place, url, number)
+
+        async def out() -> int:
+            await asyncio.sleep(0.05)
+            return int(sum((await consumer.end_offsets(parts)).values()) - before)
+
+        async with asyncio.timeout(PATIENCE):
+            while (first := await out()) < count / 10:
+                pass
+            with place.spending() as spent:
+                while (last := await out()) < count:
+                    pass
         await place.end("hop")
-        sent = sum((await consumer.end_offsets(parts)).values()) - before
+        sent = await out()
     finally:
         await consumer.stop()
-    began, first = next(mark for mark in marks if mark[1] >= count / 10)
-    ended, last = marks[-1]
     connection = await asyncpg.connect(url)
     try:
         effects = int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
     finally:
         await connection.close()
-    return Run((last - first) / (ended - began), effects, sent, spent.each(count))
+    return Run((last - first) / spent.seconds, effects, sent, spent.each(last - first))
 
 
 async def bare(place: Place, url: str, number: int) -> None:
