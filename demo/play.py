@@ -153,7 +153,6 @@ async def _until_rest(
 ) -> list[Sent]:
     """Publish everything, and wait until nothing is left to be done or nothing moves any more."""
     platform = publisher.Publisher(kafka, publisher.records(plan.tickets, plan.seed), plan.rate)
-    this = asyncio.current_task()
     async with asyncio.TaskGroup() as tasks:
         playing = [tasks.create_task(player) for player in players]
         publishing = tasks.create_task(platform.run())
@@ -162,8 +161,6 @@ async def _until_rest(
             moved, quiet = time.monotonic(), 0
             while quiet < 2 and time.monotonic() - moved < STALLED:
                 standing = await watch.look()
-                if this and this.cancelling():  # Ctrl-C; on Python 3.11 a wait that ends just then swallows it
-                    raise asyncio.CancelledError
                 show.update(platform.count, standing, len(agents.answered))
                 full = platform.open(standing.closed, standing.refused) >= plan.lines
                 (platform.room.clear if full else platform.room.set)()
