@@ -1,12 +1,13 @@
 """What all tests share: one real Kafka and Postgres for the whole run, and an empty database for whoever asks."""
 
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from deploy.local import backend, place, postgres
-from deploy.local.backend import Backend
+from deploy.local.backend import Backend, BackendError
 
 THROWAWAYS = place.STATE / "tests"
 
@@ -21,7 +22,11 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Backend]:
             print(f"\n[{text}]", end=" ", flush=True)
 
     own = place.throwaway(THROWAWAYS)
-    with backend.started(own, say=say) as started:
+    with contextlib.ExitStack() as closing:
+        try:
+            started = closing.enter_context(backend.started(own, say=say))
+        except BackendError as error:
+            pytest.exit(f"no test can run without Kafka and Postgres: {error}", returncode=1)
         yield started
     own.delete()
 

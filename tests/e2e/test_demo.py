@@ -25,6 +25,8 @@ def healthy() -> None:
 async def demo(place: Place, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The demo as a process of its own, in a place of its own; gone with the block, and all it started with it."""
     line = [sys.executable, "-m", "demo", "--place", str(place.folder), *words]
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is below a shell's `&`, and children inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     surroundings = {**os.environ, "ZHIDA_BACKEND": "local", "PYTHONUNBUFFERED": "1"}
     process = await asyncio.create_subprocess_exec(
         *line, cwd=PROJECT, env=surroundings, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
