@@ -14,7 +14,7 @@ import uvloop
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from libs.operate import asyncapi, schema, topics
+from libs.operate import asyncapi, retention, schema, topics
 from libs.shared import dead, keys, replay, run, telemetry
 from libs.shared.db import Poison
 from libs.shared.kafka import accept_offset
@@ -23,6 +23,7 @@ from libs.shared.settings import Settings, SettingsError, read
 
 OUTBOX = text("SELECT count(*) AS pending, min(occurred_at) AS oldest FROM outbox")
 BESIDE = {"reconcile": "reconcile.command"}  # commands that no service has → module with `command`
+HELD = 3  # exit code of `retain`
 FENCES = text("SELECT topic, partition, next_offset, stopped FROM fence ORDER BY topic, partition")
 
 
@@ -122,9 +123,16 @@ def _group(service: Service) -> click.Group:
         click.echo(f"{service.name}: schema is up to date")
 
     @group.command("retain")
-    def retain() -> None:
-        """Daily job: make partitions ahead, drop what is past its age (owner role)."""
-        click.echo(json.dumps(uvloop.run(schema.retain(service, settings()))))
+    @click.option("--dry-run", is_flag=True, help="Only say what would be dropped, and what is held.")
+    def retain(dry_run: bool) -> None:
+        """Daily job: make partitions ahead, drop what is past its age (owner role).
+
+        Exit code 0: all that is past its age is gone; 3: something open holds some of it, and is named.
+        """
+        report = uvloop.run(retention.retain(service, settings(), dry_run=dry_run))
+        click.echo(json.dumps(report.shown(), indent=1))
+        if report.held:
+            raise SystemExit(HELD)
 
     @group.command("settings")
     def show_settings() -> None:

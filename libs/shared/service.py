@@ -19,6 +19,7 @@ from sqlalchemy import Executable, Row
 from libs.shared import db
 from libs.shared.db import Transaction
 from libs.shared.events import Event
+from libs.shared.keep import Kept
 from libs.shared.settings import Settings
 
 Handler = Callable[..., Awaitable[Any]]
@@ -57,6 +58,7 @@ class Service:
     receives: Mapping[str, Handler] = field(default_factory=dict)  # raw topics
     shapes: Mapping[str, type[BaseModel]] = field(default_factory=dict)  # what raw topics hold, for the documents
     settings: type[Settings] = Settings
+    keeps: tuple[Kept, ...] = ()  # partitioned tables, and how long; the inbox is the kernel's
     opens: Callable[["Running"], AbstractAsyncContextManager[Any]] | None = None
 
     @property

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     bury_ratio: float = Field(0.05, gt=0, le=1)  # of the last 1,000 events
     park_limit: int = Field(10_000, ge=1)  # events waiting behind buried ones
     inbox_days: int = Field(14, ge=2)  # how long redelivery is recognised
+    ticket_months: int = Field(12, ge=1)  # how long a closed ticket is kept besides the running month
     command_days: int = Field(7, ge=1)  # how long an Idempotency-Key is remembered
     otlp_endpoint: str | None = None  # OpenTelemetry collector (OTLP over HTTP); None: no tracing
 

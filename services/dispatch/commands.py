@@ -1,16 +1,14 @@
-"""`zhida dispatch delivery-key | reseal | prune`."""
+"""`zhida dispatch delivery-key | reseal`."""
 
 import base64
 import secrets
-from datetime import UTC, datetime, timedelta
 
 import click
 import uvloop
 
-from libs.operate import schema
-from libs.shared import db, run
+from libs.shared import run
 from libs.shared.service import Running
-from libs.shared.settings import Settings, read
+from libs.shared.settings import read
 from services.dispatch import store
 from services.dispatch.delivery import signing
 from services.dispatch.delivery.signing import SealBroken
@@ -53,23 +51,3 @@ async def reseal(running: Running) -> int:
             key = signing.unseal(each.sealed, delivery_keys, place)
             await store.endpoint.reseal(tx, each.key_id, signing.seal(key, delivery_keys, place))
     return len(stored)
-
-
-@group.command("prune")
-@click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Age of a day that goes.")
-def prune_log(days: int) -> None:
-    """Daily job: the log of webhook attempts gets its next days, and loses those past their age (owner role)."""
-    click.echo(f"{uvloop.run(prune(read(DispatchSettings), days))} days dropped")
-
-
-async def prune(settings: Settings, days: int) -> int:
-    """Partitions of the attempt log: 14 days ahead made, those before `days` ago dropped; gives how many."""
-    owner_url = (settings.owner_database_url or settings.database_url).get_secret_value()
-    engine = db.engine(owner_url, "dispatch", None, "zhida-dispatch-prune")
-    try:
-        async with engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await schema.extend(connection, "attempt", "uuid", "delivery_id")
-            return await schema.drop_before(connection, "attempt", datetime.now(UTC).date() - timedelta(days))
-    finally:
-        await engine.dispose()

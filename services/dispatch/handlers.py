@@ -101,7 +101,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     new = _orders(tx, event.ticket_id, wanted)
     await store.ticket.rebrief(tx, brief)
     await store.order.save(tx, cancelled)
-    await store.court.void(tx, [order.work_order_id for order in cancelled], event.decided_by)
+    await store.court.void(tx, event.ticket_id, [order.work_order_id for order in cancelled], event.decided_by)
     await agent.stop(tx, event.ticket_id, cancelled, "classified_again")
     for order in cancelled:
         tx.publish(

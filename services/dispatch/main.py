@@ -21,7 +21,7 @@ from libs.shared.contracts.dispatch import (
 from libs.shared.contracts.intake import TicketAmended
 from libs.shared.contracts.sla_timer import ClockBreached, ClockWarned
 from libs.shared.service import Service
-from services.dispatch import api, handlers
+from services.dispatch import api, handlers, retention
 from services.dispatch.settings import DispatchSettings
 
 service = Service(
@@ -53,5 +53,6 @@ service = Service(
     serves=api.router,
     runs=(handlers.send_deliveries,),
     settings=DispatchSettings,
+    keeps=retention.KEEPS,
     opens=handlers.opened,
 )

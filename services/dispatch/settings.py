@@ -4,7 +4,7 @@ import base64
 import binascii
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from libs.shared.settings import Settings, SettingsError
 
@@ -19,6 +19,7 @@ class DispatchSettings(Settings):
 
     delivery_key: SecretStr | None = None
     delivery_key_file: Path | None = None
+    attempt_days: int = Field(90, ge=1)  # how long the log of webhook attempts is kept
 
     def delivery_keys(self) -> tuple[bytes, ...]:
         """The keys, the current one first; none where neither variable is set.

@@ -99,7 +99,7 @@ async def replay_range(request: Request, body: sent.ReplayBody, _: Admin) -> vie
         if not found:
             return view.Replayed(replayed=count, next=None)
         async with process.transaction({str(ticket_id) for _, ticket_id in found if ticket_id}) as tx:
-            count += await store.replay.again(tx, [delivery_id for delivery_id, _ in found])
+            count += await store.replay.again(tx, found)
         last = found[-1][0]
     return view.Replayed(replayed=count, next=cursor(last))
 

@@ -76,7 +76,7 @@ async def work_order(
             "evidence": [
                 asdict(e) for e in await store.question.evidence(process, ticket_id) if e.work_order_id == work_order_id
             ],
-            "return_cases": [asdict(case) for case in await store.court.of_order(process, work_order_id)],
+            "return_cases": [asdict(case) for case in await store.court.of_order(process, order)],
             "history": history,
         }
     )

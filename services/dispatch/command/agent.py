@@ -135,7 +135,7 @@ async def reply(args: Reply, tx: Transaction) -> Answer:
     ticket, order = await the_order(tx, question.work_order_id)
     if ticket.state == "closed":
         raise Illegal("closed", "answer", (), "the ticket is closed")
-    await store.question.reply(tx, args.question_id, args.text, args.by)
+    await store.question.reply(tx, question, args.text, args.by)
     await store.ticket.save(tx, [replace(ticket, messages=ticket.messages + 1)])
     if question.asked_by == "department":
         data = payload.about(
@@ -172,7 +172,7 @@ async def close(args: Close, tx: Transaction) -> Answer:
     working = [order for order in shares if order.state in OPEN]
     await store.ticket.save(tx, [closed])
     await store.order.save(tx, done)
-    await store.court.void(tx, [order.work_order_id for order in working], args.by)
+    await store.court.void(tx, args.ticket_id, [order.work_order_id for order in working], args.by)
     store.ticket.note(
         tx, [Entry(args.ticket_id, None, "closed", args.by, {"satisfied": args.satisfied, "from": ticket.state})]
     )

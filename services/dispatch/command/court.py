@@ -35,7 +35,7 @@ class Rule:
 async def rule(args: Rule, tx: Transaction) -> Answer:
     """Uphold a return (another department gets the work order) or reject it (back, and binding)."""
     ticket, order = await the_order(tx, args.work_order_id)
-    case = await store.court.pending(tx, args.work_order_id)
+    case = await store.court.pending(tx, order)
     if case is None:
         raise Illegal(order.state, args.decision, orders.allowed(order), "no return of this work order awaits a ruling")
     if not court.may_rule(case, args.by, args.scopes):
@@ -108,7 +108,7 @@ async def _assign(tx: Transaction, ticket: Ticket, order: WorkOrder) -> None:
 async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase, target: Department | None) -> None:
     """The ruling, in the court's book, the history, to the department and to everybody."""
     code = target.code if target else None
-    await store.court.rule(tx, case.return_id, args.decision, by=args.by, note=args.note, reassigned_to=code)
+    await store.court.rule(tx, case, args.decision, by=args.by, note=args.note, reassigned_to=code)
     store.ticket.note(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
     data = payload.about(
         order,

@@ -54,5 +54,5 @@ async def replay(args: Replay, tx: Transaction) -> Answer:
         state = endpoint.state if endpoint else "deleted"
         raise Illegal(state, "replay", ("put",), "the department has no active endpoint")
     if found.state not in ("pending", "waiting"):
-        await store.replay.again(tx, [args.delivery_id])
+        await store.replay.again(tx, [(args.delivery_id, found.ticket_id)])
     return Answer(202, {"delivery_id": args.delivery_id})

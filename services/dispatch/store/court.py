@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from libs.shared.db import Transaction
 from libs.shared.service import Running
 from services.dispatch.domain.court import Decision, ReturnCase
-from services.dispatch.domain.order import Judge
+from services.dispatch.domain.order import Judge, WorkOrder
 from services.dispatch.store.ticket import rows
 
 OPEN_CASE = text("""
@@ -17,15 +17,18 @@ OPEN_CASE = text("""
         judge_kind, judge, opened_at)
     VALUES (:return_id, :work_order_id, :ticket_id, :reason_code, :reason, :suggested_department, :judge_kind, :judge,
         :opened_at)""")
-PENDING = text("SELECT * FROM return_case WHERE work_order_id = :work_order_id AND decision IS NULL")
-OF_ORDER = text("SELECT * FROM return_case WHERE work_order_id = :work_order_id ORDER BY return_id")
+PENDING = text("""
+    SELECT * FROM return_case
+    WHERE ticket_id = :ticket_id AND work_order_id = :work_order_id AND decision IS NULL""")
+OF_ORDER = text("""
+    SELECT * FROM return_case WHERE ticket_id = :ticket_id AND work_order_id = :work_order_id ORDER BY return_id""")
 RULE = text("""
     UPDATE return_case SET decision = :decision, ruled_by = :by, ruled_at = :now, note = :note,
         reassigned_to = :reassigned_to
-    WHERE return_id = :return_id""")
+    WHERE ticket_id = :ticket_id AND return_id = :return_id""")
 VOID = text("""
     UPDATE return_case SET decision = 'void', ruled_by = :by, ruled_at = :now
-    WHERE work_order_id = ANY(CAST(:order_ids AS uuid[])) AND decision IS NULL""")
+    WHERE ticket_id = :ticket_id AND work_order_id = ANY(CAST(:order_ids AS uuid[])) AND decision IS NULL""")
 BEFORE_JUDGE = text("""
     SELECT * FROM return_case
     WHERE judge_kind = :judge_kind AND judge = :judge AND decision IS NULL AND return_id > :after
@@ -51,30 +54,38 @@ async def open(tx: Transaction, case: ReturnCase) -> None:
     )
 
 
-async def pending(source: Transaction | Running, work_order_id: UUID) -> ReturnCase | None:
+async def pending(source: Transaction | Running, order: WorkOrder) -> ReturnCase | None:
     """The return of a work order that waits for its ruling."""
-    found = await rows(source, PENDING, work_order_id=work_order_id)
+    found = await rows(source, PENDING, ticket_id=order.ticket_id, work_order_id=order.work_order_id)
     return _case(found[0]) if found else None
 
 
-async def of_order(running: Running, work_order_id: UUID) -> list[ReturnCase]:
+async def of_order(running: Running, order: WorkOrder) -> list[ReturnCase]:
     """All returns of a work order, in order."""
-    return [_case(row) for row in await running.read(OF_ORDER, work_order_id=work_order_id)]
+    found = await running.read(OF_ORDER, ticket_id=order.ticket_id, work_order_id=order.work_order_id)
+    return [_case(row) for row in found]
 
 
 async def rule(
-    tx: Transaction, return_id: UUID, decision: Decision, *, by: str, note: str | None, reassigned_to: str | None
+    tx: Transaction, case: ReturnCase, decision: Decision, *, by: str, note: str | None, reassigned_to: str | None
 ) -> None:
     """Write the ruling down; the ticket is locked."""
     await tx.run(
-        RULE, return_id=return_id, decision=decision, by=by, note=note, reassigned_to=reassigned_to, now=tx.now
+        RULE,
+        ticket_id=case.ticket_id,
+        return_id=case.return_id,
+        decision=decision,
+        by=by,
+        note=note,
+        reassigned_to=reassigned_to,
+        now=tx.now,
     )
 
 
-async def void(tx: Transaction, order_ids: Sequence[UUID], by: str) -> None:
+async def void(tx: Transaction, ticket_id: UUID, order_ids: Sequence[UUID], by: str) -> None:
     """Returns of these work orders need no ruling any more: the ticket was closed or classified again."""
     if order_ids:
-        await tx.run(VOID, order_ids=list(order_ids), by=by, now=tx.now)
+        await tx.run(VOID, ticket_id=ticket_id, order_ids=list(order_ids), by=by, now=tx.now)
 
 
 async def before(running: Running, kind: Judge, judge: str, after: UUID, limit: int) -> list[ReturnCase]:

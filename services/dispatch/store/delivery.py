@@ -21,10 +21,11 @@ from services.dispatch.domain.endpoint import Attempt, Delivery, Webhook
 from services.dispatch.store.ticket import json
 
 # A department without an endpoint has no deliveries: its list of work orders is all it needs.
+# A test event's own id stands for its ticket: `nullif(ticket_id, delivery_id)`.
 ADD = text("""
     INSERT INTO delivery (delivery_id, department, ticket_id, work_order_id, type, body, traceparent, state, reason,
         created_at, due_at, give_up_at)
-    SELECT n.id, n.department, n.ticket_id, n.work_order_id, n.type, n.body, n.traceparent,
+    SELECT n.id, n.department, coalesce(n.ticket_id, n.id), n.work_order_id, n.type, n.body, n.traceparent,
         CASE WHEN e.state <> 'active' OR v.reason IS NOT NULL THEN 'inbox'
             WHEN n.turn > 1 AND n.ticket_id IS NOT NULL OR EXISTS (SELECT FROM delivery b
                 WHERE b.ticket_id = n.ticket_id AND b.department = n.department AND b.state IN ('pending', 'waiting'))
@@ -42,7 +43,8 @@ ADD = text("""
 DUE = text("""
     SELECT d.* FROM unnest(CAST(:departments AS text[]), CAST(:rooms AS int[])) AS lane(department, room)
     CROSS JOIN LATERAL (
-        SELECT delivery_id, department, ticket_id, body, traceparent, attempts, give_up_at FROM delivery
+        SELECT delivery_id, department, nullif(ticket_id, delivery_id) AS ticket_id, body, traceparent, attempts,
+            give_up_at FROM delivery
         WHERE department = lane.department AND state = 'pending' AND due_at <= now()
             AND delivery_id <> ALL (CAST(:held AS uuid[]))
         ORDER BY due_at, seq LIMIT lane.room) d""")
@@ -54,11 +56,12 @@ RECORD = text("""
         state = CASE WHEN n.ok THEN 'delivered' ELSE d.state END,
         reason = CASE WHEN n.ok THEN NULL ELSE d.reason END,
         settled_at = CASE WHEN n.ok THEN :now ELSE d.settled_at END
-    FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS n(delivery_id uuid, number int, ok boolean, status int,
-        error text, next_at timestamptz)
-    WHERE d.delivery_id = n.delivery_id
+    FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS n(delivery_id uuid, ticket_id uuid, number int, ok boolean,
+        status int, error text, next_at timestamptz)
+    WHERE d.delivery_id = n.delivery_id AND d.ticket_id = n.ticket_id
         AND (d.state = 'pending' AND d.attempts = n.number - 1 OR n.ok AND d.state <> 'delivered')
-    RETURNING d.delivery_id, d.department, d.ticket_id, d.work_order_id, d.type, d.state, d.attempts,
+    RETURNING d.delivery_id, d.department, nullif(d.ticket_id, d.delivery_id) AS ticket_id, d.work_order_id, d.type,
+        d.state, d.attempts,
         n.ok OR n.next_at + CAST(:last_call AS interval) < d.give_up_at AS in_time,
         CASE WHEN d.give_up_at < d.created_at + CAST(:full AS interval) THEN 'accept_clock' ELSE 'exhausted' END
             AS reason""")
@@ -67,20 +70,22 @@ LOG = text("""
     SELECT * FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS n(delivery_id uuid, number int, at timestamptz,
         ms int, status int, error text, answer text)""")
 MARK_DELIVERED = text("""
-    UPDATE work_order o SET delivered_at = :now FROM delivery d
-    WHERE d.delivery_id = ANY(CAST(:ids AS uuid[])) AND o.work_order_id = d.work_order_id AND o.delivered_at IS NULL
+    UPDATE work_order o SET delivered_at = :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[])) AS n(delivery_id, ticket_id)
+        JOIN delivery d ON d.delivery_id = n.delivery_id AND d.ticket_id = n.ticket_id
+    WHERE o.ticket_id = n.ticket_id AND o.work_order_id = d.work_order_id AND o.delivered_at IS NULL
         AND d.type IN ('work_order.assigned', 'work_order.reopened')
     RETURNING o.ticket_id, o.work_order_id, o.department, d.delivery_id, d.attempts, d.created_at""")
 # The next of each (department, ticket) whose turn it is.
 PROMOTE = text("""
     UPDATE delivery d SET state = 'pending', due_at = :now
-    FROM (SELECT DISTINCT ON (w.ticket_id, w.department) w.delivery_id
+    FROM (SELECT DISTINCT ON (w.ticket_id, w.department) w.delivery_id, w.ticket_id
         FROM delivery w JOIN (SELECT DISTINCT * FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:departments AS text[])))
             AS p(ticket_id, department) ON w.ticket_id = p.ticket_id AND w.department = p.department
         WHERE w.state = 'waiting' AND NOT EXISTS (SELECT FROM delivery b WHERE b.ticket_id = w.ticket_id
             AND b.department = w.department AND b.state = 'pending')
         ORDER BY w.ticket_id, w.department, w.seq) AS next
-    WHERE d.delivery_id = next.delivery_id""")
+    WHERE d.delivery_id = next.delivery_id AND d.ticket_id = next.ticket_id""")
 
 DIVERT = text("""
     WITH pair AS (
@@ -97,8 +102,9 @@ DIVERT = text("""
     FROM moved m JOIN ticket t USING (ticket_id) LEFT JOIN department k ON k.code = m.department
     ORDER BY m.department, m.work_order_id, m.seq""")
 SETTLE_TESTS = text("""
-    UPDATE delivery SET state = 'inbox', reason = :reason, settled_at = :now
-    WHERE delivery_id = ANY(CAST(:ids AS uuid[])) AND ticket_id IS NULL AND state = 'pending'""")
+    UPDATE delivery d SET state = 'inbox', reason = :reason, settled_at = :now
+    FROM unnest(CAST(:ids AS uuid[])) AS n(id)
+    WHERE d.delivery_id = n.id AND d.ticket_id = n.id AND d.state = 'pending'""")
 HURRY = text("""
     UPDATE delivery d SET due_at = least(d.due_at, :now), give_up_at = least(d.give_up_at, n.until)
     FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:untils AS timestamptz[]))
@@ -116,12 +122,12 @@ CANCEL = text("""
     RETURNING ticket_id, department""")
 # Given up by time, or their endpoint is not active any more; whoever finds them locks their tickets next.
 OVERDUE = text("""
-    (SELECT delivery_id, ticket_id, department,
+    (SELECT delivery_id, nullif(ticket_id, delivery_id) AS ticket_id, department,
             CASE WHEN give_up_at < created_at + CAST(:full AS interval) THEN 'accept_clock' ELSE 'exhausted' END
                 AS reason
         FROM delivery WHERE state IN ('pending', 'waiting') AND give_up_at <= now() ORDER BY give_up_at LIMIT 500)
     UNION ALL
-    (SELECT d.delivery_id, d.ticket_id, d.department, 'endpoint_disabled' FROM endpoint e
+    (SELECT d.delivery_id, nullif(d.ticket_id, d.delivery_id), d.department, 'endpoint_disabled' FROM endpoint e
         CROSS JOIN LATERAL (SELECT * FROM delivery WHERE department = e.department AND state = 'pending' LIMIT 500) d
         WHERE e.state <> 'active' LIMIT 500)""")
 
@@ -173,8 +179,14 @@ async def record(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[Sequence
     settled = [row for row in changed if row.state == "delivered"]
     marked: Sequence[Row[Any]] = []
     if settled:
-        marked = await tx.rows(MARK_DELIVERED, ids=[row.delivery_id for row in settled], now=tx.now)
-        await promote(tx, [(row.ticket_id, row.department) for row in settled if row.ticket_id])
+        about = [row for row in settled if row.ticket_id]
+        marked = await tx.rows(
+            MARK_DELIVERED,
+            ids=[row.delivery_id for row in about],
+            ticket_ids=[row.ticket_id for row in about],
+            now=tx.now,
+        )
+        await promote(tx, [(row.ticket_id, row.department) for row in about])
     return marked, [row for row in changed if not row.in_time]
 
 
@@ -256,6 +268,7 @@ async def overdue(running: Running) -> Sequence[Row[Any]]:
 def _flat(attempt: Attempt) -> dict[str, Any]:
     return {
         "delivery_id": attempt.delivery.delivery_id,
+        "ticket_id": attempt.delivery.ticket_id or attempt.delivery.delivery_id,
         "number": attempt.number,
         "at": attempt.at,
         "ms": attempt.ms,

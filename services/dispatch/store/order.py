@@ -25,7 +25,8 @@ ADD_ORDERS = text("""
         CAST(:names AS text[]), CAST(:returns AS int[]), CAST(:reassigned_from AS uuid[]))
         AS n(id, ticket_id, department, name, returns, reassigned_from)""")
 ORDERS = text(f"""
-    SELECT o.ticket_id, {ORDER} FROM work_order o WHERE ticket_id = ANY(CAST(:ids AS uuid[])) ORDER BY work_order_id""")
+    SELECT o.ticket_id, {ORDER} FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) JOIN work_order o USING (ticket_id)
+    ORDER BY work_order_id""")
 SOME = text(f"""
     SELECT {ORDER}, t.* FROM work_order o JOIN ticket t USING (ticket_id)
     WHERE work_order_id = ANY(CAST(:ids AS uuid[]))""")
@@ -44,10 +45,10 @@ MOVE_ORDERS = text("""
     UPDATE work_order o SET state = n.state, returned_from = n.returned_from, returns = n.returns,
         delivered_at = n.delivered_at, accepted_at = n.accepted_at, contacted_at = n.contacted_at,
         answered_at = n.answered_at, answer = n.answer, resolution = n.resolution
-    FROM jsonb_to_recordset(CAST(:orders AS jsonb)) AS n(work_order_id uuid, state text, returned_from text,
-        returns int, delivered_at timestamptz, accepted_at timestamptz, contacted_at timestamptz,
+    FROM jsonb_to_recordset(CAST(:orders AS jsonb)) AS n(work_order_id uuid, ticket_id uuid, state text,
+        returned_from text, returns int, delivered_at timestamptz, accepted_at timestamptz, contacted_at timestamptz,
         answered_at timestamptz, answer text, resolution text)
-    WHERE o.work_order_id = n.work_order_id""")
+    WHERE o.work_order_id = n.work_order_id AND o.ticket_id = n.ticket_id""")
 
 
 async def add(tx: Transaction, orders: Sequence[WorkOrder]) -> None:
@@ -68,7 +69,7 @@ async def add(tx: Transaction, orders: Sequence[WorkOrder]) -> None:
 async def of_tickets(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, list[WorkOrder]]:
     """All work orders of these tickets, by ticket, oldest first; a ticket without any is missing."""
     found: dict[UUID, list[WorkOrder]] = {}
-    for row in await rows(source, ORDERS, ids=list(ids)):
+    for row in await rows(source, ORDERS, ids=list(set(ids))):
         found.setdefault(row.ticket_id, []).append(_order(row))
     return found
 

@@ -16,7 +16,8 @@ ADD_QUESTIONS = text("""
     SELECT id, :ticket_id, work_order_id, :asked_by, :asker, :text, :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[])) AS n(id, work_order_id)""")
 REPLY = text("""
-    UPDATE question SET reply = :reply, replied_by = :by, replied_at = :now WHERE question_id = :question_id""")
+    UPDATE question SET reply = :reply, replied_by = :by, replied_at = :now
+    WHERE ticket_id = :ticket_id AND question_id = :question_id""")
 QUESTION = text("SELECT * FROM question WHERE question_id = :question_id")
 QUESTIONS = text("SELECT * FROM question WHERE ticket_id = :ticket_id ORDER BY question_id")
 ADD_EVIDENCE = text("""
@@ -46,9 +47,9 @@ async def find(source: Transaction | Running, question_id: UUID) -> Question | N
     return _question(found[0]) if found else None
 
 
-async def reply(tx: Transaction, question_id: UUID, text: str, by: str) -> None:
+async def reply(tx: Transaction, question: Question, text: str, by: str) -> None:
     """The reply to a question; its ticket is locked."""
-    await tx.run(REPLY, question_id=question_id, reply=text, by=by, now=tx.now)
+    await tx.run(REPLY, ticket_id=question.ticket_id, question_id=question.question_id, reply=text, by=by, now=tx.now)
 
 
 async def of_ticket(running: Running, ticket_id: UUID) -> list[Question]:

@@ -13,33 +13,37 @@ from services.dispatch.delivery.backoff import GIVE_UP
 from services.dispatch.store import delivery
 from services.dispatch.store.ticket import rows
 
-FIND = text("SELECT * FROM delivery WHERE delivery_id = :delivery_id")
+DELIVERY = """delivery_id, department, nullif(ticket_id, delivery_id) AS ticket_id, work_order_id, type, body, state,
+    reason, attempts, created_at, due_at, give_up_at, settled_at, last_status, last_error"""
+FIND = text(f"SELECT {DELIVERY} FROM delivery WHERE delivery_id = :delivery_id")
 ATTEMPTS = text("SELECT * FROM attempt WHERE delivery_id = :delivery_id ORDER BY at, number")
-OF_TICKET = text("""
-    SELECT * FROM delivery WHERE ticket_id = :ticket_id AND delivery_id < :before
+OF_TICKET = text(f"""
+    SELECT {DELIVERY} FROM delivery WHERE ticket_id = :ticket_id AND delivery_id < :before
         AND (CAST(:department AS text) IS NULL OR department = :department)
         AND (CAST(:state AS text) IS NULL OR state = :state)
     ORDER BY delivery_id DESC LIMIT :limit""")
-OF_DEPARTMENT = text("""
-    SELECT * FROM delivery WHERE department = :department AND delivery_id < :before
+OF_DEPARTMENT = text(f"""
+    SELECT {DELIVERY} FROM delivery WHERE department = :department AND delivery_id < :before
         AND (CAST(:state AS text) IS NULL OR state = :state)
     ORDER BY delivery_id DESC LIMIT :limit""")
-NOT_DELIVERED = text("""
-    SELECT * FROM delivery WHERE department = :department AND delivery_id < :before
+NOT_DELIVERED = text(f"""
+    SELECT {DELIVERY} FROM delivery WHERE department = :department AND delivery_id < :before
         AND state <> 'delivered' AND state = :state
     ORDER BY delivery_id DESC LIMIT :limit""")
 RANGE = text("""
-    SELECT delivery_id, ticket_id FROM delivery
+    SELECT delivery_id, nullif(ticket_id, delivery_id) AS ticket_id FROM delivery
     WHERE department = :department AND state = :state AND delivery_id > :after AND delivery_id >= :low
         AND delivery_id < :high
     ORDER BY delivery_id LIMIT :limit""")
 # All of them wait first; of each (department, ticket) the first goes then.
 AGAIN = text("""
     WITH again AS (
-        UPDATE delivery SET state = CASE WHEN ticket_id IS NULL THEN 'pending' ELSE 'waiting' END, reason = NULL,
-            due_at = :now, give_up_at = :give_up_at, settled_at = NULL
-        WHERE delivery_id = ANY(CAST(:ids AS uuid[])) AND state NOT IN ('pending', 'waiting')
-        RETURNING ticket_id, department),
+        UPDATE delivery d SET state = CASE WHEN d.ticket_id = d.delivery_id THEN 'pending' ELSE 'waiting' END,
+            reason = NULL, due_at = :now, give_up_at = :give_up_at, settled_at = NULL
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[])) AS n(delivery_id, ticket_id)
+        WHERE d.delivery_id = n.delivery_id AND d.ticket_id = coalesce(n.ticket_id, n.delivery_id)
+            AND d.state NOT IN ('pending', 'waiting')
+        RETURNING nullif(d.ticket_id, d.delivery_id) AS ticket_id, d.department),
     straight AS (
         DELETE FROM diversion v USING again a WHERE v.ticket_id = a.ticket_id AND v.department = a.department)
     SELECT ticket_id, department FROM again""")
@@ -80,9 +84,15 @@ async def between(
     return [(row.delivery_id, row.ticket_id) for row in found]
 
 
-async def again(tx: Transaction, ids: Sequence[UUID]) -> int:
-    """Put deliveries on their way again under their webhook-ids; their tickets are locked. Gives how many."""
-    found = await tx.rows(AGAIN, ids=list(ids), now=tx.now, give_up_at=tx.now + GIVE_UP)
+async def again(tx: Transaction, pairs: Sequence[tuple[UUID, UUID | None]]) -> int:
+    """Put these (delivery, ticket) on their way again, under their webhook-ids; gives how many. Tickets are locked."""
+    found = await tx.rows(
+        AGAIN,
+        ids=[delivery_id for delivery_id, _ in pairs],
+        ticket_ids=[ticket_id for _, ticket_id in pairs],
+        now=tx.now,
+        give_up_at=tx.now + GIVE_UP,
+    )
     await delivery.promote(tx, [(row.ticket_id, row.department) for row in found if row.ticket_id])
     tx.after_commit(lambda: tx.running.wake("sender"))
     return len(found)

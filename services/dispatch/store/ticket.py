@@ -34,7 +34,9 @@ ADD_DEPARTMENTS = text("""
 ADD_CODE = text("INSERT INTO department (code, name) VALUES (:code, :code) ON CONFLICT DO NOTHING")
 DEPARTMENT = text("SELECT code, name FROM department WHERE code = :code")
 
-TICKETS = text("SELECT * FROM ticket WHERE ticket_id = ANY(CAST(:ids AS uuid[]))")
+# Joined with the ids, not compared with their array: so each is looked for in its own month alone.
+TICKETS = text("SELECT t.* FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) JOIN ticket t USING (ticket_id)")
+KNOWN = text("SELECT ticket_id FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) JOIN ticket t USING (ticket_id)")
 OF_AGENT = text("""
     SELECT * FROM ticket WHERE agent_id = :agent_id AND ticket_id < :before
         AND (CAST(:state AS text) IS NULL OR state = :state)
@@ -59,8 +61,8 @@ ADD_AMENDMENTS = text("""
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[]), CAST(:texts AS text[]),
         CAST(:bys AS text[]), CAST(:ats AS timestamptz[])) ON CONFLICT DO NOTHING""")
 AMENDMENTS = text("""
-    SELECT amendment_id, ticket_id, text, by, at FROM amendment WHERE ticket_id = ANY(CAST(:ids AS uuid[]))
-    ORDER BY at, amendment_id""")
+    SELECT amendment_id, ticket_id, text, by, at FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id)
+    JOIN amendment USING (ticket_id) ORDER BY at, amendment_id""")
 
 ADD_HISTORY = text("""
     INSERT INTO history (ticket_id, work_order_id, at, what, by, detail)
@@ -103,7 +105,7 @@ async def department_name(tx: Transaction, code: str) -> str | None:
 
 async def tickets(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, Ticket]:
     """Those of the tickets that dispatch knows."""
-    return {row.ticket_id: ticket(row) for row in await rows(source, TICKETS, ids=list(ids))}
+    return {row.ticket_id: ticket(row) for row in await rows(source, TICKETS, ids=list(set(ids)))}
 
 
 async def of_agent(running: Running, agent_id: str, state: str | None, before: UUID, limit: int) -> list[Ticket]:
@@ -134,7 +136,7 @@ async def add_amendments(tx: Transaction, events: Sequence[TicketAmended]) -> No
 async def amendments(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, list[dict[str, Any]]]:
     """The amendments of these tickets, in order."""
     found: dict[UUID, list[dict[str, Any]]] = {}
-    for row in await rows(source, AMENDMENTS, ids=list(ids)):
+    for row in await rows(source, AMENDMENTS, ids=list(set(ids))):
         found.setdefault(row.ticket_id, []).append(
             {"amendment_id": str(row.amendment_id), "text": row.text, "by": row.by, "at": row.at}
         )

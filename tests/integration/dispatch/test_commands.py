@@ -7,12 +7,14 @@ from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from libs.operate import retention
 from libs.shared import db
 from services.dispatch import store
-from services.dispatch.commands import group, prune, reseal
+from services.dispatch.commands import group, reseal
 from services.dispatch.delivery import signing
 from services.dispatch.delivery.signing import SealBroken
 from services.dispatch.handlers import Resources
+from services.dispatch.main import service
 from tests.integration.dispatch.world import DELIVERY_KEY, METER, Desk, World
 from tests.running import Harness
 
@@ -28,7 +30,6 @@ async def test_the_log_of_attempts_is_kept_by_days(world: World, dispatch: Harne
     ticket_id = await world.classify(METER)
     await world.settled(ticket_id, "delivered")
     settings = dispatch.running.settings
-    assert await prune(settings, 90) == 0
     rows = await dispatch.rows("SELECT CAST(tableoid AS regclass) AS place, status FROM attempt")
     assert [row.status for row in rows] == [204]
     assert rows[0].place.startswith("attempt_2")
@@ -43,7 +44,7 @@ async def test_the_log_of_attempts_is_kept_by_days(world: World, dispatch: Harne
             )
         )
     await owner.dispose()
-    assert await prune(settings, 90) == 1
+    assert (await retention.retain(service, settings)).dropped == {"attempts": ["2020-01-01"]}
     assert make_url(settings.database_url.get_secret_value()).username == "zhida_dispatch"
     await world.settled(await world.classify(METER), "delivered")
 

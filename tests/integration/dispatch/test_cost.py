@@ -105,11 +105,11 @@ async def test_due_deliveries_are_found_by_their_index_in_a_large_table(dispatch
         await dispatch.rows("""
             INSERT INTO delivery (delivery_id, department, ticket_id, type, body, traceparent, state, created_at,
                 due_at, give_up_at)
-            SELECT gen_random_uuid(), 'meter', gen_random_uuid(), 'work_order.assigned', '{}', '',
+            SELECT gen_random_uuid(), 'meter', CAST(:ticket AS uuid), 'work_order.assigned', '{}', '',
                 CASE WHEN n % 100 = 0 THEN 'pending' ELSE 'delivered' END, now(), now(), now() + interval '1 day'
-            FROM generate_series(1, 20000) n RETURNING 1""")
+            FROM generate_series(1, 20000) n RETURNING 1""", ticket=uuid7(datetime.now(UTC)))
         plan = await explain(dispatch, str(deliveries.DUE), departments=["meter"], rooms=[10], held=[uuid4()])
-        assert "delivery_due" in plan, plan
+        assert "_due_at_" in plan, plan
         assert "Seq Scan on delivery" not in plan, plan
         plan = await explain(dispatch, str(deliveries.OVERDUE), full=GIVE_UP)
         assert "Seq Scan on delivery" not in plan, plan

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from libs.operate import schema, topics
+from libs.operate import partition, retention, schema, topics
 from libs.operate.topics import TopicsError
 from libs.shared import db
 from libs.shared.events import uuid7
@@ -41,33 +41,27 @@ async def test_runtime_role_sees_only_its_own_schema(h: Harness, database: str) 
 
 
 async def test_inbox_is_partitioned_by_the_time_in_the_id_and_dropped_by_age(h: Harness, database: str) -> None:
-    today, old = uuid7(datetime.now(UTC)), uuid7(datetime.now(UTC) - timedelta(days=300))
+    old_day = datetime.now(UTC) - timedelta(days=300)
+    today, old = uuid7(datetime.now(UTC)), uuid7(old_day)
     await h.rows("INSERT INTO inbox SELECT unnest(CAST(:ids AS uuid[])) RETURNING 1", ids=[today, old])
     found = {
         row.id: row.place for row in await h.rows("SELECT id, CAST(tableoid::regclass AS text) AS place FROM inbox")
     }
     assert found == {today: f"inbox_{datetime.now(UTC):%Y%m%d}", old: "inbox_default"}
-    owner = db.engine(database, "probe", None, "tests")
-    async with owner.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-        assert await schema.drop_before(connection, "inbox", tomorrow, only_empty=True) == 0
-        assert await schema.drop_before(connection, "inbox", tomorrow) == 1
-        assert await h.rows("SELECT id FROM inbox WHERE id = :id", id=today) == []
-        await schema.extend(connection, "inbox", "uuid")
-    await owner.dispose()
+    report = await retention.retain(probe, h.running.settings)
+    assert (report.made, report.dropped) == (1, {"inbox": [f"{old_day:%Y-%m-%d}"]})
+    assert [row.id for row in await h.rows("SELECT id FROM inbox")] == [today]
     assert len(await h.rows("SELECT 1 FROM pg_inherits WHERE inhparent = CAST('inbox' AS regclass)")) == 16
 
 
 async def test_rows_of_the_default_partition_move_to_a_new_day(h: Harness, database: str) -> None:
-    day = datetime.now(UTC).date() + timedelta(days=schema.DAYS_AHEAD)
+    day = datetime.now(UTC).date() + timedelta(days=partition.AHEAD["day"])
     owner = db.engine(database, "probe", None, "tests")
     late = UUID(int=int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000) << 80)
-    async with owner.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
+    async with owner.begin() as connection:
         await connection.execute(text(f"DROP TABLE inbox_{day:%Y%m%d}"))
-        await h.rows("INSERT INTO inbox VALUES (:id) RETURNING 1", id=late)
-        await schema.extend(connection, "inbox", "uuid")
+    await h.rows("INSERT INTO inbox VALUES (:id) RETURNING 1", id=late)
+    assert await partition.extend(owner, "inbox", "id", "day") == 1
     await owner.dispose()
     [row] = await h.rows("SELECT CAST(tableoid::regclass AS text) AS place FROM inbox WHERE id = :id", id=late)
     assert row.place == f"inbox_{day:%Y%m%d}"
@@ -78,7 +72,7 @@ async def test_daily_job_forgets_old_idempotency_keys(h: Harness) -> None:
         "INSERT INTO command SELECT 'p', n::text, '\\x00', 200, '{}', now() - make_interval(days => n)"
         " FROM generate_series(0, 9) AS n RETURNING 1"
     )
-    assert (await schema.retain(probe, h.running.settings))["commands"] == 3
+    assert (await retention.retain(probe, h.running.settings)).rows["command"] == 3
 
 
 async def test_topics_are_made_and_drift_is_set_right_but_never_the_partition_count(kafka: str) -> None:

@@ -15,7 +15,8 @@ def upgrade() -> None:
     op.execute("CREATE TABLE inbox_default PARTITION OF inbox DEFAULT")
     # The lock of a ticket, the last version said about it, and the trace it belongs to.
     op.execute(
-        "CREATE TABLE stream (key text PRIMARY KEY, version bigint NOT NULL, traceparent text) WITH (fillfactor = 60)"
+        'CREATE TABLE stream (key text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, traceparent text)'
+        " WITH (fillfactor = 60)"
     )
     op.execute(
         "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL,"
@@ -46,6 +47,15 @@ def upgrade() -> None:
         " status int NOT NULL, body jsonb NOT NULL, at timestamptz NOT NULL,"
         " PRIMARY KEY (principal, idempotency_key))"
     )
+    # What was dropped by age, and when; `swept_at` null: rows beside the partitions are still to be deleted.
+    op.execute(
+        "CREATE TABLE retired (kept text, part text, low uuid NOT NULL, high uuid NOT NULL,"
+        " at timestamptz NOT NULL DEFAULT clock_timestamp(), swept_at timestamptz, PRIMARY KEY (kept, part))"
+    )
+    op.execute(
+        "CREATE TABLE retention (single boolean PRIMARY KEY DEFAULT true CHECK (single), ran_at timestamptz NOT NULL,"
+        " held int NOT NULL, oldest date)"
+    )
     op.execute("CREATE INDEX command_by_age ON command USING brin (at)")
     op.execute(
         "CREATE TABLE api_key (prefix text PRIMARY KEY, hash bytea NOT NULL, scopes text[] NOT NULL,"
@@ -56,4 +66,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them."""
-    op.execute("DROP TABLE inbox, stream, outbox, fence, lease, dead, parked_key, halt, command, api_key")
+    op.execute(
+        "DROP TABLE inbox, stream, outbox, fence, lease, dead, parked_key, halt, command, retired, retention, api_key"
+    )

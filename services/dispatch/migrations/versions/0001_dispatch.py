@@ -1,4 +1,8 @@
-"""Tickets, work orders, returns, questions; endpoints with their secrets, deliveries and their attempts."""
+"""Tickets, work orders, returns, questions; endpoints with their secrets, deliveries and their attempts.
+
+All of a ticket lies in the partitions of the month the ticket was born in. Nothing refers to another row by constraint:
+rows that belong together are written under their ticket's lock, and go with their month.
+"""
 
 from alembic import op
 
@@ -8,7 +12,7 @@ down_revision = None
 HOT = "autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000"
 
 TABLES = (
-    f"""CREATE TABLE ticket (
+    """CREATE TABLE ticket (
         ticket_id uuid PRIMARY KEY,
         state text NOT NULL CHECK (state IN ('open', 'answered', 'closed')),
         round int NOT NULL DEFAULT 1,
@@ -22,11 +26,12 @@ TABLES = (
         closed_at timestamptz, satisfied boolean,
         transfers int NOT NULL DEFAULT 0, rulings int NOT NULL DEFAULT 0, messages int NOT NULL DEFAULT 0,
         hops int, first_contact_minutes double precision, resolve_minutes double precision
-    ) WITH (fillfactor = 80, {HOT})""",
+    ) PARTITION BY RANGE (ticket_id)""",
+    f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 80, {HOT})",
     "CREATE INDEX ticket_by_agent ON ticket (agent_id, ticket_id)",
     "CREATE INDEX ticket_not_closed_by_agent ON ticket (agent_id, ticket_id) WHERE state <> 'closed'",
-    f"""CREATE TABLE work_order (
-        work_order_id uuid PRIMARY KEY,
+    """CREATE TABLE work_order (
+        work_order_id uuid NOT NULL,
         ticket_id uuid NOT NULL,
         department text NOT NULL, department_name text NOT NULL,
         state text NOT NULL CHECK (state IN
@@ -34,46 +39,51 @@ TABLES = (
         created_at timestamptz NOT NULL,
         returns int NOT NULL DEFAULT 0, returned_from text, reassigned_from uuid,
         delivered_at timestamptz, accepted_at timestamptz, contacted_at timestamptz, answered_at timestamptz,
-        answer text, resolution text
-    ) WITH (fillfactor = 80, {HOT})""",
+        answer text, resolution text,
+        PRIMARY KEY (work_order_id, ticket_id)
+    ) PARTITION BY RANGE (ticket_id)""",
+    f"CREATE TABLE work_order_default PARTITION OF work_order DEFAULT WITH (fillfactor = 80, {HOT})",
     "CREATE INDEX work_order_by_ticket ON work_order (ticket_id)",
     "CREATE INDEX work_order_by_department ON work_order (department, work_order_id)",
     """CREATE INDEX work_order_open ON work_order (department, work_order_id)
         WHERE state IN ('assigned', 'accepted', 'reopened', 'returned')""",
     # What people did, beyond what the rows of ticket and work_order say of themselves.
     """CREATE TABLE history (
-        history_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        history_id bigint GENERATED ALWAYS AS IDENTITY,
         ticket_id uuid NOT NULL, work_order_id uuid,
-        at timestamptz NOT NULL, what text NOT NULL, by text NOT NULL, detail jsonb NOT NULL DEFAULT '{}')""",
-    "CREATE INDEX history_by_ticket ON history (ticket_id, history_id)",
+        at timestamptz NOT NULL, what text NOT NULL, by text NOT NULL, detail jsonb NOT NULL DEFAULT '{}',
+        PRIMARY KEY (ticket_id, history_id)) PARTITION BY RANGE (ticket_id)""",
+    "CREATE TABLE history_default PARTITION OF history DEFAULT",
     # The returns court. `judge` is a department's code or a supervisor's principal.
     """CREATE TABLE return_case (
-        return_id uuid PRIMARY KEY,
-        work_order_id uuid NOT NULL REFERENCES work_order, ticket_id uuid NOT NULL,
+        return_id uuid NOT NULL, work_order_id uuid NOT NULL, ticket_id uuid NOT NULL,
         reason_code text NOT NULL, reason text NOT NULL, suggested_department text,
         judge_kind text NOT NULL CHECK (judge_kind IN ('lead', 'supervisor')), judge text NOT NULL,
         opened_at timestamptz NOT NULL,
         decision text CHECK (decision IN ('uphold', 'reject', 'void')), ruled_by text, ruled_at timestamptz, note text,
-        reassigned_to text)""",
+        reassigned_to text,
+        PRIMARY KEY (ticket_id, return_id)) PARTITION BY RANGE (ticket_id)""",
+    "CREATE TABLE return_case_default PARTITION OF return_case DEFAULT",
     "CREATE INDEX return_case_by_order ON return_case (work_order_id)",
     "CREATE INDEX return_case_open ON return_case (judge_kind, return_id) WHERE decision IS NULL",
     """CREATE TABLE question (
-        question_id uuid PRIMARY KEY,
-        ticket_id uuid NOT NULL, work_order_id uuid NOT NULL REFERENCES work_order,
+        question_id uuid NOT NULL, ticket_id uuid NOT NULL, work_order_id uuid NOT NULL,
         asked_by text NOT NULL CHECK (asked_by IN ('agent', 'department')), asker text NOT NULL,
         text text NOT NULL, asked_at timestamptz NOT NULL,
-        reply text, replied_by text, replied_at timestamptz)""",
+        reply text, replied_by text, replied_at timestamptz,
+        PRIMARY KEY (question_id, ticket_id)) PARTITION BY RANGE (ticket_id)""",
+    "CREATE TABLE question_default PARTITION OF question DEFAULT",
     "CREATE INDEX question_by_ticket ON question (ticket_id)",
     """CREATE TABLE evidence (
-        evidence_id uuid PRIMARY KEY,
-        ticket_id uuid NOT NULL, work_order_id uuid NOT NULL REFERENCES work_order,
-        kind text NOT NULL, uri text NOT NULL, note text, added_at timestamptz NOT NULL)""",
-    "CREATE INDEX evidence_by_ticket ON evidence (ticket_id)",
-    # No reference to ticket: an amendment may come before the classification.
+        evidence_id uuid NOT NULL, ticket_id uuid NOT NULL, work_order_id uuid NOT NULL,
+        kind text NOT NULL, uri text NOT NULL, note text, added_at timestamptz NOT NULL,
+        PRIMARY KEY (ticket_id, evidence_id)) PARTITION BY RANGE (ticket_id)""",
+    "CREATE TABLE evidence_default PARTITION OF evidence DEFAULT",
+    # An amendment may come before the classification, and so before its ticket.
     """CREATE TABLE amendment (
-        amendment_id uuid PRIMARY KEY, ticket_id uuid NOT NULL, text text NOT NULL, by text NOT NULL,
-        at timestamptz NOT NULL)""",
-    "CREATE INDEX amendment_by_ticket ON amendment (ticket_id)",
+        amendment_id uuid NOT NULL, ticket_id uuid NOT NULL, text text NOT NULL, by text NOT NULL,
+        at timestamptz NOT NULL, PRIMARY KEY (ticket_id, amendment_id)) PARTITION BY RANGE (ticket_id)""",
+    "CREATE TABLE amendment_default PARTITION OF amendment DEFAULT",
     # Departments heard of so far, to refuse a return to one that nobody knows.
     "CREATE TABLE department (code text PRIMARY KEY, name text NOT NULL)",
     f"""CREATE TABLE endpoint (
@@ -94,17 +104,20 @@ TABLES = (
     "CREATE INDEX endpoint_key_by_department ON endpoint_key (department)",
     # One webhook. `seq` is its place among those of the same department and ticket, drawn under the ticket's lock:
     # only the first that is not settled is `pending`, those behind it are `waiting`.
-    f"""CREATE TABLE delivery (
-        delivery_id uuid PRIMARY KEY,
+    # A test event belongs to no ticket: its own id stands for one.
+    """CREATE TABLE delivery (
+        delivery_id uuid NOT NULL,
         seq bigint GENERATED ALWAYS AS IDENTITY,
-        department text NOT NULL, ticket_id uuid, work_order_id uuid,
+        department text NOT NULL, ticket_id uuid NOT NULL, work_order_id uuid,
         type text NOT NULL, body text NOT NULL, traceparent text NOT NULL,
         state text NOT NULL CHECK (state IN ('pending', 'waiting', 'delivered', 'inbox', 'cancelled')),
         reason text,
         attempts int NOT NULL DEFAULT 0,
         created_at timestamptz NOT NULL, due_at timestamptz NOT NULL, give_up_at timestamptz NOT NULL,
-        settled_at timestamptz, last_status int, last_error text
-    ) WITH (fillfactor = 70, {HOT})""",
+        settled_at timestamptz, last_status int, last_error text,
+        PRIMARY KEY (delivery_id, ticket_id)
+    ) PARTITION BY RANGE (ticket_id)""",
+    f"CREATE TABLE delivery_default PARTITION OF delivery DEFAULT WITH (fillfactor = 70, {HOT})",
     "CREATE INDEX delivery_due ON delivery (department, due_at, seq) WHERE state = 'pending'",
     "CREATE INDEX delivery_give_up ON delivery (give_up_at) WHERE state IN ('pending', 'waiting')",
     "CREATE INDEX delivery_by_ticket ON delivery (ticket_id, department, seq)",
@@ -114,8 +127,9 @@ TABLES = (
     # From here on everything about that ticket goes to that department's inbox only.
     """CREATE TABLE diversion (
         ticket_id uuid NOT NULL, department text NOT NULL, reason text NOT NULL, at timestamptz NOT NULL,
-        PRIMARY KEY (ticket_id, department))""",
-    # Partitioned by the time in the delivery's id, like all that is dropped by age.
+        PRIMARY KEY (ticket_id, department)) PARTITION BY RANGE (ticket_id)""",
+    "CREATE TABLE diversion_default PARTITION OF diversion DEFAULT",
+    # By the day of the delivery: the log goes long before its ticket.
     """CREATE TABLE attempt (
         delivery_id uuid NOT NULL, number int NOT NULL, at timestamptz NOT NULL, ms int NOT NULL,
         status int, error text, answer text) PARTITION BY RANGE (delivery_id)""",
