@@ -42,8 +42,8 @@ class Partition:
     @property
     def bounds(self) -> tuple[UUID, UUID]:
         """The lowest id in it, and the lowest above it."""
-        after = start(_midnight(self.first), self.unit, -1)
-        return first_id(_midnight(self.first)), first_id(_midnight(after))
+        after = start(midnight(self.first), self.unit, -1)
+        return first_id(midnight(self.first)), first_id(midnight(after))
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
@@ -107,7 +107,7 @@ async def _stray(engine: AsyncEngine, parent: str, column: str, unit: Unit, last
         f"SELECT {column} FROM {parent}_default WHERE {column} >= :first AND {column} < :last ORDER BY {column} LIMIT 1"
     )
     async with engine.connect() as connection:
-        found = (await connection.execute(oldest, {"first": first_id(_midnight(FIRST)), "last": last})).scalar()
+        found = (await connection.execute(oldest, {"first": first_id(midnight(FIRST)), "last": last})).scalar()
     return [Partition(parent, start(born(found), unit), unit)] if found else []
 
 
@@ -117,5 +117,6 @@ async def _run(engine: AsyncEngine, statements: list[str]) -> None:
         await connection.exec_driver_sql("DO $do$ BEGIN " + "; ".join(statements) + "; END $do$")
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """The first instant of a day (UTC)."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -4,7 +4,7 @@ A partition goes in one transaction with those of the other tables that age with
 open: looked for before, and once more under the lock. What stays beyond its age because of that is named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.operate import partition
-from libs.operate.partition import Partition, patiently
+from libs.operate.partition import Partition, midnight, patiently
 from libs.shared import db
 from libs.shared.keep import Kept, start
 from libs.shared.service import Service
@@ -34,6 +34,9 @@ UNSWEPT = text("SELECT kept, part, low, high FROM retired WHERE swept_at IS NULL
 SWEPT = text("UPDATE retired SET swept_at = clock_timestamp() WHERE kept = :kept AND part = :part")
 OLD_COMMANDS = text("""
     DELETE FROM command WHERE ctid = ANY(ARRAY(SELECT ctid FROM command WHERE at < :before LIMIT :count))""")
+
+
+Times = Mapping[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,10 @@ async def retain(service: Service, settings: Settings, *, dry_run: bool = False)
                 for table, column in kept.tables.items():
                     report.made += await partition.extend(engine, table, column, kept.unit)
             cutoff = start(now, kept.unit, getattr(settings, kept.setting))
-            since = now - timedelta(settings.inbox_days)  # redelivered events of later find what they are about
+            # Redelivered events of later than `since` find what they are about.
+            times = {"cutoff": midnight(cutoff), "since": now - timedelta(settings.inbox_days)}
             for parts in await _past(engine, kept, cutoff):
-                await _age(engine, kept, parts, since, report, dry_run=dry_run)
+                await _age(engine, kept, parts, times, report, dry_run=dry_run)
             if not dry_run:
                 await _sweep(engine, kept, report)
         if not dry_run:
@@ -104,15 +108,15 @@ async def _past(engine: AsyncEngine, kept: Kept, cutoff: date) -> list[list[Part
 
 
 async def _age(
-    engine: AsyncEngine, kept: Kept, parts: list[Partition], since: datetime, report: Report, *, dry_run: bool
+    engine: AsyncEngine, kept: Kept, parts: list[Partition], times: Times, report: Report, *, dry_run: bool
 ) -> None:
     """Drop partitions of one day or month, unless something in them is open."""
     first = parts[0].first.isoformat()
     async with engine.connect() as connection:
-        still = await _open(connection, kept, parts, since)
+        still = await _open(connection, kept, parts, times)
     if not still and not dry_run:
         try:
-            await patiently(partial(_drop, engine, kept, parts))
+            await patiently(partial(_drop, engine, kept, parts, times))
         except _Open as error:
             still = error.args[0]
     if still:
@@ -122,21 +126,23 @@ async def _age(
 
 
 async def _open(
-    connection: AsyncConnection, kept: Kept, parts: Sequence[Partition], since: datetime | None
+    connection: AsyncConnection, kept: Kept, parts: Sequence[Partition], times: Times, *, recent: bool = True
 ) -> list[str]:
-    """Ids of what keeps these partitions, some more than are named; `since` None: only what is open."""
+    """Ids of what keeps these partitions, up to one more than are named."""
     names = {table: f"(SELECT * FROM {table} WHERE false)" for table in kept.tables}
     names.update({each.parent: each.name for each in parts})
+    low, high = parts[0].bounds
+    given = {**times, "low": low, "high": high}
     found: list[str] = []
-    for query in (kept.open, kept.recent if since else ""):
+    for query in (kept.open, kept.recent if recent else ""):
         if query and len(found) <= NAMED:
             statement = text(f"SELECT * FROM ({query.format(**names)}) AS still LIMIT {NAMED + 1}")
-            parameters = {"since": since} if query == kept.recent else {}
+            parameters = {name: value for name, value in given.items() if f":{name}" in query}
             found += [str(row[0]) for row in await connection.execute(statement, parameters)]
     return list(dict.fromkeys(found))
 
 
-async def _drop(engine: AsyncEngine, kept: Kept, parts: Sequence[Partition]) -> None:
+async def _drop(engine: AsyncEngine, kept: Kept, parts: Sequence[Partition], times: Times) -> None:
     """Drop these partitions of several tables at once. Raises _Open, with nothing changed."""
     names = ", ".join(each.name for each in parts)
     low, high = parts[0].bounds
@@ -146,7 +152,7 @@ async def _drop(engine: AsyncEngine, kept: Kept, parts: Sequence[Partition]) -> 
             f"LOCK TABLE ONLY {', ONLY '.join(each.parent for each in parts)}, ONLY {names.replace(', ', ', ONLY ')}"
             " IN ACCESS EXCLUSIVE MODE"
         )
-        if still := await _open(connection, kept, parts, None):
+        if still := await _open(connection, kept, parts, times, recent=False):
             raise _Open(still)
         await connection.exec_driver_sql(f"DROP TABLE {names}")
         if kept.swept:

@@ -3,7 +3,7 @@
 All rows of a ticket lie in the partition of the month the ticket was born in, whenever they were written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, Protocol, TypeVar
@@ -29,7 +29,8 @@ class Kept:
     setting: str  # of the service's settings: how many units are kept besides the running one
     tables: Mapping[str, str]  # table → its UUIDv7 column
     # SELECT of the ids that keep their partition; `{table}` is that table's partition. It runs once more under an
-    # exclusive lock, so it must be answered from an index.
+    # exclusive lock, so it must be answered from an index. Parameters :low and :high, the partition's
+    # ids, and :cutoff, the first day that is kept whatever is in it.
     open: str = ""
     # The same for what was finished lately and may come back; runs without a lock. Parameter :since.
     recent: str = ""
@@ -55,7 +56,14 @@ def start(at: datetime, unit: Unit, ago: int = 0) -> date:
     return date(months // 12, months % 12 + 1, 1)
 
 
-class _Event(Protocol):
+def oldest_kept(now: datetime, months: int) -> UUID:
+    """What is older than this id may be gone."""
+    return first_id(datetime.combine(start(now, "month", months), datetime.min.time(), UTC))
+
+
+class TicketFact(Protocol):
+    """An event about a ticket."""
+
     @property
     def ticket_id(self) -> UUID: ...
     @property
@@ -64,10 +72,10 @@ class _Event(Protocol):
     def type(self) -> str: ...
 
 
-E = TypeVar("E", bound=_Event)
+E = TypeVar("E", bound=TicketFact)
 
 
-async def timely(events: list[E], tx: Transaction, known: TextClause, months: int) -> Sequence[E]:
+async def timely(events: list[E], tx: Transaction, known: TextClause, months: int) -> list[E]:
     """The events that still count; the others are logged and counted as late.
 
     Late is an event older than the inbox remembers, about a ticket older than `months`, of which nothing is known:
@@ -75,10 +83,9 @@ async def timely(events: list[E], tx: Transaction, known: TextClause, months: in
 
     Args: `known`: SELECT of `ticket_id`s among :ids that are known; asked only where an event is that old.
     """
-    now = tx.now
-    forgotten = now - timedelta(tx.running.settings.inbox_days)
-    limit = first_id(datetime.combine(start(now, "month", months), datetime.min.time(), UTC))
-    old = [event for event in events if event.occurred_at < forgotten and event.ticket_id < limit]
+    forgotten = tx.now - timedelta(tx.running.settings.inbox_days)
+    oldest = oldest_kept(tx.now, months)
+    old = [event for event in events if event.occurred_at < forgotten and event.ticket_id < oldest]
     if not old:
         return events
     found = {row.ticket_id for row in await tx.rows(known, ids=_distinct(event.ticket_id for event in old))}

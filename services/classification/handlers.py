@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Transaction
+from libs.shared.keep import timely
 from libs.shared.service import Running
 from services.classification import store
 from services.classification.current import Prediction, current
@@ -19,6 +20,7 @@ async def predict(events: list[TicketReceived], running: Running) -> Sequence[Pr
 
 async def classify(events: list[TicketReceived], tx: Transaction) -> None:
     """Say what each new ticket is; below the matrix's thresholds a person is asked. One or two statements a batch."""
+    events = await timely(events, tx, store.ticket.KNOWN, tx.running.settings.ticket_months)
     found: dict[str, Prediction] = {event.key: tx.prepared[event.envelope.id] for event in events}
     new = await store.ticket.add(
         tx,

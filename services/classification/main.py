@@ -3,7 +3,7 @@
 from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, handlers
+from services.classification import api, current, handlers, retention
 from services.classification.settings import ClassificationSettings
 
 service = Service(
@@ -14,5 +14,6 @@ service = Service(
     serves=api.router,
     runs=(current.follow,),
     settings=ClassificationSettings,
+    keeps=retention.KEEPS,
     opens=current.opened,
 )

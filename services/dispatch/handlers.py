@@ -10,6 +10,7 @@ from libs.shared.contracts.classification import Department, MatrixPublished, Ti
 from libs.shared.contracts.intake import TicketAmended
 from libs.shared.contracts.sla_timer import Clock, ClockBreached, ClockWarned
 from libs.shared.db import Transaction
+from libs.shared.keep import timely
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.dispatch import store
@@ -52,6 +53,7 @@ async def send_deliveries(running: Running) -> None:
 
 async def assign(events: list[TicketClassified], tx: Transaction) -> None:
     """Give each executing department its work order, all at once."""
+    events = await timely(events, tx, store.ticket.KNOWN, tx.running.settings.ticket_months)
     ids = [event.ticket_id for event in events]
     known = await store.ticket.tickets(tx, ids)
     _know(tx, [each for event in events for each in (*event.executing_departments, event.lead_department)])
@@ -121,6 +123,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
 
 async def amend(events: list[TicketAmended], tx: Transaction) -> None:
     """What the customer added goes straight to every department that has a share in the ticket."""
+    events = await timely(events, tx, store.ticket.KNOWN, tx.running.settings.ticket_months)
     await store.ticket.add_amendments(tx, events)
     ids = [event.ticket_id for event in events]
     known = await store.ticket.tickets(tx, ids)

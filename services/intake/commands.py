@@ -226,13 +226,16 @@ def reseal() -> None:
     async def work(running: Running) -> int:
         count = 0
         for table in ("vault", "rejected"):
-            after = UUID(int=0)
+            after = UUID(int=0), UUID(int=0)
             while True:
                 async with running.transaction() as tx:
                     values = await secret.stale(tx, table, after, running.resources.current)
                     if not values:
                         break
-                    fresh = {id_: running.resources.seal(id_, running.resources.open(id_, s)) for id_, s in values}
+                    fresh = {
+                        place: running.resources.seal(place[1], running.resources.open(place[1], value))
+                        for place, value in values
+                    }
                     await secret.reseal(tx, table, fresh)
                 after, count = values[-1][0], count + len(values)
         return count

@@ -22,7 +22,7 @@ from services.intake.store import secret
 from services.intake.vault import Vault
 
 QUICK = 512 * 1024  # bytes of a batch that are read at once, some 20 ms
-LATE = Counter("zhida_intake_late_facts_total", "Facts heard of closed tickets", ["type"])
+LATE = Counter("zhida_intake_late_facts_total", "Facts heard of tickets that are closed or not here", ["type"])
 
 
 async def receive_records(records: list[Record], tx: Transaction) -> None:
@@ -53,13 +53,15 @@ async def move(facts: list[Fact], tx: Transaction) -> None:
 
 
 async def _move(tx: Transaction, facts: Sequence[Fact]) -> None:
-    """Hear each ticket's facts in order; what comes after a close is noted and changes nothing."""
+    """Hear each ticket's facts in order; what comes after a close, or when the month is gone, changes nothing."""
     before = await store.standings(tx, {fact.ticket_id for fact in facts})
     now = dict(before)
     late = []
     for fact in facts:
         if fact.ticket_id not in now:
             log.warning("unknown_ticket", type=fact.type, ticket_id=str(fact.ticket_id))
+            late.append(fact)
+            tx.after_commit(LATE.labels(fact.type).inc)
         elif after := stage.hear(now[fact.ticket_id], fact):
             now[fact.ticket_id] = after
         else:

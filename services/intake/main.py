@@ -18,7 +18,7 @@ from libs.shared.contracts.intake import TicketAmended, TicketReceived, TicketRe
 from libs.shared.contracts.notification import NotificationSent
 from libs.shared.events import INBOUND
 from libs.shared.service import Service
-from services.intake import api, handlers
+from services.intake import api, handlers, retention
 from services.intake.command import original
 from services.intake.domain.submission import Submission
 from services.intake.settings import IntakeSettings
@@ -46,5 +46,6 @@ service = Service(
     says=(TicketReceived, TicketAmended, TicketRejected),
     serves=api.router,
     settings=IntakeSettings,
+    keeps=retention.KEEPS,
     opens=original.open_vault,
 )

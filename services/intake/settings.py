@@ -1,8 +1,8 @@
-"""Intake's own settings: where the vault's keys are."""
+"""Intake's own settings: where the vault's keys are, and how long what names people is kept."""
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from libs.shared.settings import Settings, SettingsError
 from services.intake.vault import Vault, read_keys
@@ -13,6 +13,9 @@ class IntakeSettings(Settings):
 
     vault_key: SecretStr | None = None
     vault_key_file: Path | None = None
+    vault_months: int = Field(6, ge=1)  # how long originals are kept besides the running month
+    rejected_months: int = Field(3, ge=1)  # refused records
+    audit_months: int = Field(36, ge=1)  # who read an original
 
     def vault(self) -> Vault:
         """The vault under these keys. Raises SettingsError naming the variable and what is wrong with it."""

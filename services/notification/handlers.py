@@ -1,9 +1,13 @@
 """Facts in, notices out: one write for a whole batch, whatever it holds."""
 
+from typing import cast
+
 from libs.shared.contracts.notification import NotificationSent
 from libs.shared.db import Transaction
+from libs.shared.keep import timely
 from services.notification.domain import notice
 from services.notification.domain.notice import Fact, Notice
+from services.notification.settings import NotificationSettings
 from services.notification.store import inbox
 
 
@@ -12,6 +16,8 @@ async def tell(events: list[Fact], tx: Transaction) -> None:
 
     Two batches that wrote handler by handler would lock their recipients crosswise; one write locks them in order.
     """
+    settings = cast(NotificationSettings, tx.running.settings)
+    events = await timely(events, tx, inbox.KNOWN, settings.notice_months)
     tx.gather(deliver, [each for event in events for each in notice.notices(event)])
 
 

@@ -12,7 +12,7 @@ from libs.shared.contracts.dispatch import (
 from libs.shared.contracts.notification import NotificationFailed, NotificationSent
 from libs.shared.contracts.sla_timer import ClockBreached, ClockWarned, Escalated
 from libs.shared.service import Service
-from services.notification import api, handlers, resources, sender
+from services.notification import api, handlers, resources, retention, sender
 from services.notification.settings import NotificationSettings
 
 service = Service(
@@ -33,5 +33,6 @@ service = Service(
     serves=api.router,
     runs=(sender.run,),
     settings=NotificationSettings,
+    keeps=retention.KEEPS,
     opens=resources.opened,
 )

@@ -125,11 +125,11 @@ async def _record(running: Running, tried: Sequence[tuple[Any, Outcome]]) -> Non
 def _result(row: Any, outcome: Outcome) -> Result:
     attempt = row.attempts + 1
     if outcome.sent:
-        return Result(row.delivery_id, attempt, "sent", outcome.status, "", None)
+        return Result(row.delivery_id, row.ticket_id, attempt, "sent", outcome.status, "", None)
     final = row.removed or row.data is None
     wait = None if final else rules.wait(attempt, outcome.retry_after, random.random())
     state: rules.State = "failed" if wait is None else "pending"
-    return Result(row.delivery_id, attempt, state, outcome.status, outcome.reason, wait)
+    return Result(row.delivery_id, row.ticket_id, attempt, state, outcome.status, outcome.reason, wait)
 
 
 def _said(row: Any, result: Result) -> NotificationSent | NotificationFailed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from libs.shared.contracts.dispatch import (
@@ -18,11 +19,13 @@ from libs.shared.contracts.dispatch import (
 )
 from libs.shared.contracts.sla_timer import ClockKind, ClocksStopped, StoppedClock
 from libs.shared.db import Transaction
+from libs.shared.keep import TicketFact, timely
 from services.sla_timer import store
 from services.sla_timer.domain import clock
 from services.sla_timer.domain.clock import STAGES, Plan
 from services.sla_timer.domain.policy import Policy
 
+E = TypeVar("E", bound=TicketFact)
 SOON = timedelta(seconds=1)  # later timers are found by the owner's own looking
 
 WorkOrderFact = (
@@ -32,6 +35,7 @@ WorkOrderFact = (
 
 async def start(events: list[WorkOrderAssigned], tx: Transaction) -> None:
     """Start accept and first contact for each work order, and resolve for a ticket that has none as short."""
+    events = await _timely(events, tx)
     orders = await store.assign(tx, events)
     known = await store.clocks(tx, (event.ticket_id for event in events))
     policy: Policy = tx.running.resources
@@ -46,42 +50,48 @@ async def start(events: list[WorkOrderAssigned], tx: Transaction) -> None:
 
 async def accept(events: list[WorkOrderAccepted], tx: Transaction) -> None:
     """The department took it on."""
+    events = await _timely(events, tx)
     await store.mark(tx, _pairs(events), accepted=True)
     await _stop(tx, events, kinds=("accept",), kept=("accept",))
 
 
 async def contact(events: list[WorkOrderContacted], tx: Transaction) -> None:
     """The department spoke with the customer, and so has taken it on."""
+    events = await _timely(events, tx)
     await store.mark(tx, _pairs(events), accepted=True, contacted=True)
     await _stop(tx, events, kinds=STAGES, kept=STAGES)
 
 
 async def answer(events: list[WorkOrderAnswered], tx: Transaction) -> None:
     """The department has answered; a first contact that did not take place is not needed any more."""
+    events = await _timely(events, tx)
     await store.mark(tx, _pairs(events), ended=True)
     await _stop(tx, events, kinds=STAGES, kept=("accept",))
 
 
 async def give_back(events: list[WorkOrderReturned], tx: Transaction) -> None:
     """The department's clocks stand still while its return is ruled on; the ticket's goes on."""
+    events = await _timely(events, tx)
     await _stop(tx, events, kinds=STAGES, kept=())
 
 
 async def cancel(events: list[WorkOrderCancelled], tx: Transaction) -> None:
     """The ticket was classified again: the department owes nothing any more."""
+    events = await _timely(events, tx)
     await store.mark(tx, _pairs(events), ended=True)
     await _stop(tx, events, kinds=STAGES, kept=())
 
 
 async def rule(events: list[ReturnRuled], tx: Transaction) -> None:
     """Upheld: the work order is over. Rejected: the department has its promises again, from the ruling."""
+    events = await _timely(events, tx)
     upheld = [event for event in events if event.decision == "uphold"]
     rejected = [event for event in events if event.decision == "reject"]
     if upheld:
         await store.mark(tx, _pairs(upheld), ended=True)
         await _stop(tx, upheld, kinds=STAGES, kept=())
     if rejected:
-        orders = await store.orders(tx, (event.work_order_id for event in rejected))
+        orders = await store.orders(tx, _pairs(rejected))
         known = await store.clocks(tx, (event.ticket_id for event in rejected))
         await _begin(
             tx,
@@ -102,18 +112,21 @@ async def rule(events: list[ReturnRuled], tx: Transaction) -> None:
 
 async def settle(events: list[TicketAnswered], tx: Transaction) -> None:
     """The agent has the answer: the promise to the customer is kept, what still runs is not needed any more."""
+    events = await _timely(events, tx)
     await _end(tx, events)
 
 
 async def close(events: list[TicketClosed], tx: Transaction) -> None:
     """Nothing of the ticket runs on."""
+    events = await _timely(events, tx)
     await _end(tx, events)
 
 
 async def reopen(events: list[TicketReopened], tx: Transaction) -> None:
     """Rework: the ticket and the reopened work orders have their promises again, from the reopening."""
+    events = await _timely(events, tx)
     await store.reopen(tx, {event.ticket_id: event.work_order_ids for event in events})
-    orders = await store.orders(tx, (id_ for event in events for id_ in event.work_order_ids))
+    orders = await store.orders(tx, [(id_, event.ticket_id) for event in events for id_ in event.work_order_ids])
     known = await store.clocks(tx, (event.ticket_id for event in events))
     await _begin(
         tx,
@@ -131,12 +144,17 @@ async def reopen(events: list[TicketReopened], tx: Transaction) -> None:
     )
 
 
+async def _timely(events: list[E], tx: Transaction) -> list[E]:
+    """Without those about tickets whose month is gone."""
+    return await timely(events, tx, store.KNOWN, tx.running.settings.ticket_months)
+
+
 def _pairs(events: Iterable[WorkOrderFact]) -> list[tuple[UUID, UUID]]:
     return [(event.work_order_id, event.ticket_id) for event in events]
 
 
 async def _begin(tx: Transaction, plans: Sequence[Plan]) -> None:
-    _say_stopped(tx, await store.replace(tx, [id_ for plan in plans for id_ in plan.replaced]))
+    _say_stopped(tx, await store.replace(tx, [(id_, plan.ticket_id) for plan in plans for id_ in plan.replaced]))
     promises = [promise for plan in plans for promise in plan.starts]
     if not promises:
         return
@@ -159,7 +177,9 @@ async def _stop(
 
 
 async def _end(tx: Transaction, events: Sequence[TicketAnswered | TicketClosed]) -> None:
-    await store.end(tx, [event.ticket_id for event in events])
+    await store.end(
+        tx, [(event.ticket_id, event.occurred_at if isinstance(event, TicketClosed) else None) for event in events]
+    )
     subjects = [(event.ticket_id, None, event.occurred_at) for event in events]
     _say_stopped(tx, await store.stop(tx, subjects, (*STAGES, "resolve"), ("resolve",)))
 

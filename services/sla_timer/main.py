@@ -14,7 +14,7 @@ from libs.shared.contracts.dispatch import (
 )
 from libs.shared.contracts.sla_timer import ClockBreached, ClocksStarted, ClocksStopped, ClockWarned, Escalated
 from libs.shared.service import Service
-from services.sla_timer import api, handlers, policy_file, timers
+from services.sla_timer import api, handlers, policy_file, retention, timers
 from services.sla_timer.settings import SlaTimerSettings
 
 service = Service(
@@ -35,5 +35,6 @@ service = Service(
     serves=api.router,
     runs=(timers.run,),
     settings=SlaTimerSettings,
+    keeps=retention.KEEPS,
     opens=policy_file.opened,
 )

@@ -32,6 +32,7 @@ DECIDE = text("""
         classified_at = :now
     WHERE id = :id""")
 ONE = text("SELECT * FROM ticket WHERE id = :id")
+KNOWN = text("SELECT n.id AS ticket_id FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ async def amend(requests: list[Amend], tx: Transaction) -> list[Answer | Refused
             amendment_id, masked = tx.new_id(), masking.mask(request.text)
             amendments.append((amendment_id, request.ticket_id, masked, request.by))
             if masked != request.text:
-                secrets[amendment_id] = vault.seal_fields(amendment_id, {"text": request.text})
+                secrets[request.ticket_id, amendment_id] = vault.seal_fields(amendment_id, {"text": request.text})
             tx.publish(
                 TicketAmended(ticket_id=request.ticket_id, amendment_id=amendment_id, text=masked, by=request.by)
             )

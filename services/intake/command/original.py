@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from libs.shared.command import Refused
+from libs.shared.keep import oldest_kept
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.intake import store
@@ -31,6 +32,9 @@ async def read(running: Running, ticket_id: UUID, principal: str, key_prefix: st
     async with running.transaction() as tx:
         rows = await tx.rows(secret.SECRETS, ticket_id=ticket_id)
         await secret.audit(tx, ticket_id, principal, key_prefix)
+    kept = cast(IntakeSettings, running.settings).vault_months
+    if not rows and ticket_id < oldest_kept(tx.now, kept):
+        raise Refused(404, "Not found", f"originals are kept for {kept} months; this one is gone")
     opened: dict[UUID, dict[str, str]] = {}
     try:
         for row in rows:

@@ -12,10 +12,12 @@ from prometheus_client import Counter
 from libs.shared.command import Answer, Refused
 from libs.shared.contracts.intake import FieldError, TicketReceived
 from libs.shared.db import Transaction
+from libs.shared.keep import oldest_kept
 from libs.shared.telemetry import TRACEPARENT
 from services.intake import store
 from services.intake.domain.draft import Draft, differences
 from services.intake.domain.submission import FIELDS, Invalid
+from services.intake.settings import IntakeSettings
 from services.intake.store import secret
 from services.intake.vault import Vault, VaultError
 
@@ -93,7 +95,7 @@ async def take(offers: Sequence[Offer], tx: Transaction, way: str) -> list[Taken
     for (ticket_id, offer), (_, ticket, _) in zip(firsts.values(), tickets, strict=True):
         if ticket_id in new:
             if offer.draft.original:
-                secrets[ticket_id] = vault.seal_fields(ticket_id, offer.draft.original)
+                secrets[ticket_id, ticket_id] = vault.seal_fields(ticket_id, offer.draft.original)
             if offer.traceparent and TRACEPARENT.fullmatch(offer.traceparent):
                 tx.causes[str(ticket_id)] = offer.traceparent
             tx.publish(TicketReceived(ticket_id=ticket_id, ticket=ticket))
@@ -107,13 +109,19 @@ async def take(offers: Sequence[Offer], tx: Transaction, way: str) -> list[Taken
 async def _compare(offers: Sequence[Offer], tx: Transaction, way: str) -> dict[int, Taken | Conflict]:
     """What stands under the references of these offers, by the offer's identity."""
     vault = cast(Vault, tx.running.resources)
+    settings = cast(IntakeSettings, tx.running.settings)
+    oldest = oldest_kept(tx.now, settings.vault_months)
     rows = await store.known(tx, {offer.draft.reference for offer in offers})
     outcomes: dict[int, Taken | Conflict] = {}
     for offer in offers:
         row = rows[offer.draft.reference]
+        if row.ticket_id is None:  # its month has just gone: what it said cannot be compared any more
+            outcomes[id(offer)] = Taken(row.stands_as, False)
+            continue
         sealed = secret.sealed(row)
+        original: dict[str, str] | None = None if row.ticket_id < oldest else {}
         try:
-            original = vault.open_fields(row.ticket_id, sealed) if sealed else {}
+            original = vault.open_fields(row.ticket_id, sealed) if sealed else original
         except VaultError:
             original = None
         differing = differences(store.published(row), original, offer.draft)

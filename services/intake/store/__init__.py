@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 
 from libs.shared.contracts.intake import Ticket
 from libs.shared.db import Transaction
+from libs.shared.keep import first_id
 from libs.shared.service import Running
 from services.intake.domain.stage import Fact, Order, OrderState, Stage, Standing
 
@@ -23,28 +24,35 @@ ACCEPT = text("""
             CAST(:takers AS text[]))
         AS g(ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object, area_code,
             address, customer_id, star, sensitive, opened_at, received_by)),
+    named AS (
+        INSERT INTO reference (channel, external_ref, ticket_id)
+        SELECT channel, external_ref, ticket_id FROM given ORDER BY channel, external_ref
+        ON CONFLICT DO NOTHING RETURNING ticket_id),
     taken AS (
         INSERT INTO ticket (ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object,
             area_code, address, customer_id, star, sensitive, opened_at, received_at, received_by)
         SELECT ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object,
             area_code, address, customer_id, star, sensitive, opened_at, :now, received_by
-        FROM given ORDER BY channel, external_ref
-        ON CONFLICT (channel, external_ref) DO NOTHING RETURNING ticket_id),
+        FROM given JOIN named USING (ticket_id)),
     standing AS (
         INSERT INTO ticket_stage (ticket_id, stage, since, reached)
-        SELECT ticket_id, 'received', :now, jsonb_build_object('received', CAST(:now AS timestamptz)) FROM taken)
-    SELECT ticket_id FROM taken""")
+        SELECT ticket_id, 'received', :now, jsonb_build_object('received', CAST(:now AS timestamptz)) FROM named)
+    SELECT ticket_id FROM named""")
 KNOWN = text("""
-    SELECT t.*, v.key_id, v.nonce, v.sealed
+    SELECT r.channel AS of_channel, r.external_ref AS of_reference, r.ticket_id AS stands_as, t.*, v.key_id, v.nonce,
+        v.sealed
     FROM unnest(CAST(:channels AS text[]), CAST(:references AS text[])) AS w(channel, external_ref)
-    JOIN ticket t ON t.channel = w.channel AND t.external_ref = w.external_ref
-    LEFT JOIN vault v ON v.id = t.ticket_id""")
+    JOIN reference r USING (channel, external_ref)
+    LEFT JOIN ticket t ON t.ticket_id = r.ticket_id
+    LEFT JOIN vault v ON v.ticket_id = r.ticket_id AND v.id = r.ticket_id""")
 AMEND = text("""
     INSERT INTO amendment (amendment_id, ticket_id, text, by, at)
     SELECT amendment_id, ticket_id, text, by, :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[]), CAST(:texts AS text[]), CAST(:takers AS text[]))
     AS a(amendment_id, ticket_id, text, by)""")
-STANDINGS = text("SELECT * FROM ticket_stage WHERE ticket_id = ANY(CAST(:ids AS uuid[]))")
+# Joined with the ids, not compared with their array: so each is looked for in its own month alone.
+STANDINGS = text("""
+    SELECT s.* FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) JOIN ticket_stage s USING (ticket_id)""")
 MOVE = text("""
     UPDATE ticket_stage s SET stage = m.stage, since = m.since, reached = m.reached, orders = m.orders,
         situation = m.situation, lead_department = m.lead_department, hops = m.hops, transfers = m.transfers,
@@ -67,7 +75,8 @@ LAST_ID = UUID(int=(1 << 128) - 1)
 _LISTED = """SELECT t.ticket_id, t.channel, t.external_ref, t.agent_id, t.title, t.business_type, t.opened_at,
     t.received_at, s.stage, s.since FROM ticket t JOIN ticket_stage s USING (ticket_id)"""
 _PAGE = "ticket_id < :before AND s.ticket_id >= :low ORDER BY s.ticket_id DESC LIMIT :limit"
-BY_REFERENCE = text(f"{_LISTED} WHERE t.channel = :channel AND t.external_ref = :external_ref")
+BY_REFERENCE = text(f"""{_LISTED} WHERE t.ticket_id =
+    (SELECT ticket_id FROM reference WHERE channel = :channel AND external_ref = :external_ref)""")
 BY_TIME = text(f"{_LISTED} WHERE s.{_PAGE}")
 BY_STAGE = text(f"{_LISTED} WHERE s.stage = :stage AND s.{_PAGE}")
 
@@ -97,9 +106,12 @@ async def accept(tx: Transaction, tickets: Sequence[tuple[UUID, Ticket, str]]) -
 
 
 async def known(tx: Transaction, references: Collection[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
-    """Tickets that stand under these references, each with its sealed original (null where it has none)."""
+    """Tickets that stand under these references, each with its sealed original (null where it has none).
+
+    The id is `stands_as`; `ticket_id` and all else are null where the ticket's month has just gone.
+    """
     rows = await tx.rows(KNOWN, channels=[each[0] for each in references], references=[each[1] for each in references])
-    return {(row.channel, row.external_ref): row for row in rows}
+    return {(row.of_channel, row.of_reference): row for row in rows}
 
 
 def published(row: Row[Any]) -> dict[str, object]:
@@ -135,7 +147,7 @@ async def amend(tx: Transaction, amendments: Sequence[tuple[UUID, UUID, str, str
 
 async def standings(tx: Transaction, tickets: Iterable[UUID]) -> dict[UUID, Standing]:
     """Where these tickets stand; one that intake does not know is missing."""
-    return {row.ticket_id: standing(row) for row in await tx.rows(STANDINGS, ids=list(tickets))}
+    return {row.ticket_id: standing(row) for row in await tx.rows(STANDINGS, ids=list(set(tickets)))}
 
 
 def standing(row: Row[Any]) -> Standing:
@@ -170,7 +182,7 @@ async def move(tx: Transaction, moved: Sequence[Standing]) -> None:
 
 
 async def late(tx: Transaction, facts: Sequence[Fact]) -> None:
-    """Note facts that came after the close."""
+    """Note facts that came after the close, or about tickets that are not here."""
     if facts:
         await tx.run(
             LATE,
@@ -199,11 +211,6 @@ def between(since: datetime | None, until: datetime | None, after: UUID | None) 
     """The ids of what was received in [since, until), below the cursor `after`: a UUIDv7 begins with its time."""
     before = min(first_id(until) if until else LAST_ID, after or LAST_ID)
     return first_id(since) if since else UUID(int=0), before
-
-
-def first_id(at: datetime) -> UUID:
-    """The smallest UUIDv7 of that instant."""
-    return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -12,9 +12,13 @@ from libs.shared.db import Transaction
 from libs.shared.service import Record
 from services.intake.vault import Sealed
 
+# Where a sealed value lies: (ticket, its own id). A refused record has no ticket: its own id stands for one.
+Place = tuple[UUID, UUID]
+
 SEAL = text("""
-    INSERT INTO vault (id, key_id, nonce, sealed) SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[]),
-        CAST(:nonces AS bytea[]), CAST(:bodies AS bytea[])) AS v(id, key_id, nonce, sealed)""")
+    INSERT INTO vault (ticket_id, id, key_id, nonce, sealed)
+    SELECT * FROM unnest(CAST(:tickets AS uuid[]), CAST(:ids AS uuid[]), CAST(:keys AS text[]),
+        CAST(:nonces AS bytea[]), CAST(:bodies AS bytea[])) AS v(ticket_id, id, key_id, nonce, sealed)""")
 REJECT = text("""
     INSERT INTO rejected (rejected_id, topic, partition, "offset", reference, errors, at, key_id, nonce, sealed)
     SELECT id, topic, partition, "offset", reference, CAST(errors AS jsonb), :now, key_id, nonce, sealed
@@ -26,10 +30,7 @@ AUDIT = text("""
     INSERT INTO audit (audit_id, subject, principal, key_prefix, at)
     VALUES (:id, :subject, :principal, :key_prefix, :now)""")
 
-SECRETS = text("""
-    SELECT v.id, v.key_id, v.nonce, v.sealed FROM vault v WHERE v.id = :ticket_id
-    UNION ALL SELECT v.id, v.key_id, v.nonce, v.sealed FROM amendment a JOIN vault v ON v.id = a.amendment_id
-    WHERE a.ticket_id = :ticket_id""")
+SECRETS = text("SELECT id, key_id, nonce, sealed FROM vault WHERE ticket_id = :ticket_id ORDER BY id")
 
 REJECTIONS = text("""
     SELECT rejected_id, topic, partition, "offset", reference, errors, at, length(sealed) - 16 AS size FROM rejected
@@ -37,25 +38,27 @@ REJECTIONS = text("""
 REJECTION = text("SELECT * FROM rejected WHERE rejected_id = :id")
 STALE = {
     "vault": text("""
-        SELECT id, key_id, nonce, sealed FROM vault WHERE id > :after AND key_id <> :key_id
-        ORDER BY id LIMIT 500 FOR UPDATE"""),
+        SELECT ticket_id, id, key_id, nonce, sealed FROM vault
+        WHERE (ticket_id, id) > (CAST(:ticket_id AS uuid), CAST(:id AS uuid)) AND key_id <> :key_id
+        ORDER BY ticket_id, id LIMIT 500 FOR UPDATE"""),
     "rejected": text("""
-        SELECT rejected_id AS id, key_id, nonce, sealed FROM rejected WHERE rejected_id > :after AND key_id <> :key_id
+        SELECT rejected_id AS ticket_id, rejected_id AS id, key_id, nonce, sealed FROM rejected
+        WHERE (rejected_id, rejected_id) > (CAST(:ticket_id AS uuid), CAST(:id AS uuid)) AND key_id <> :key_id
         ORDER BY rejected_id LIMIT 500 FOR UPDATE"""),
 }
 _RESEALED = """
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:nonces AS bytea[]), CAST(:bodies AS bytea[]))
-    AS v(id, key_id, nonce, sealed)"""
+    FROM unnest(CAST(:tickets AS uuid[]), CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:nonces AS bytea[]),
+        CAST(:bodies AS bytea[])) AS v(ticket_id, id, key_id, nonce, sealed)"""
 RESEAL = {
     "vault": text(f"""UPDATE vault t SET key_id = v.key_id, nonce = v.nonce, sealed = v.sealed {_RESEALED}
-        WHERE t.id = v.id"""),
+        WHERE t.ticket_id = v.ticket_id AND t.id = v.id"""),
     "rejected": text(f"""UPDATE rejected t SET key_id = v.key_id, nonce = v.nonce, sealed = v.sealed {_RESEALED}
-        WHERE t.rejected_id = v.id"""),
+        WHERE t.rejected_id = v.id AND v.ticket_id = v.id"""),
 }
 
 
-async def seal(tx: Transaction, secrets: Mapping[UUID, Sealed]) -> None:
-    """Put sealed originals into the vault, by row id."""
+async def seal(tx: Transaction, secrets: Mapping[Place, Sealed]) -> None:
+    """Put sealed originals into the vault."""
     if secrets:
         await tx.run(SEAL, **_sealed(secrets))
 
@@ -67,6 +70,8 @@ def sealed(row: Row[Any]) -> Sealed | None:
 
 async def reject(tx: Transaction, records: Sequence[tuple[UUID, Record, str, Sequence[FieldError], Sealed]]) -> None:
     """Keep refused records as (id, record, reference, errors, sealed value)."""
+    secrets = _sealed({(id_, id_): secret for id_, _, _, _, secret in records})
+    del secrets["tickets"]
     await tx.run(
         REJECT,
         topics=[record.topic for _, record, _, _, _ in records],
@@ -75,7 +80,7 @@ async def reject(tx: Transaction, records: Sequence[tuple[UUID, Record, str, Seq
         references=[reference for _, _, reference, _, _ in records],
         errors=[_json([error.model_dump() for error in errors]) for _, _, _, errors, _ in records],
         now=tx.now,
-        **_sealed({id_: secret for id_, _, _, _, secret in records}),
+        **secrets,
     )
 
 
@@ -84,20 +89,21 @@ async def audit(tx: Transaction, subject: UUID, principal: str, key_prefix: str)
     await tx.run(AUDIT, id=tx.new_id(), subject=subject, principal=principal, key_prefix=key_prefix, now=tx.now)
 
 
-async def stale(tx: Transaction, table: str, after: UUID, key_id: str) -> Sequence[tuple[UUID, Sealed]]:
+async def stale(tx: Transaction, table: str, after: Place, key_id: str) -> Sequence[tuple[Place, Sealed]]:
     """The next 500 values of `vault` or `rejected` that are not under that key, locked."""
-    rows = await tx.rows(STALE[table], after=after, key_id=key_id)
-    return [(row.id, Sealed(row.key_id, row.nonce, row.sealed)) for row in rows]
+    rows = await tx.rows(STALE[table], ticket_id=after[0], id=after[1], key_id=key_id)
+    return [((row.ticket_id, row.id), Sealed(row.key_id, row.nonce, row.sealed)) for row in rows]
 
 
-async def reseal(tx: Transaction, table: str, secrets: Mapping[UUID, Sealed]) -> None:
-    """Replace sealed values by row id."""
+async def reseal(tx: Transaction, table: str, secrets: Mapping[Place, Sealed]) -> None:
+    """Replace sealed values."""
     await tx.run(RESEAL[table], **_sealed(secrets))
 
 
-def _sealed(secrets: Mapping[UUID, Sealed]) -> dict[str, list[Any]]:
+def _sealed(secrets: Mapping[Place, Sealed]) -> dict[str, list[Any]]:
     return {
-        "ids": list(secrets),
+        "tickets": [ticket_id for ticket_id, _ in secrets],
+        "ids": [id_ for _, id_ in secrets],
         "keys": [secret.key_id for secret in secrets.values()],
         "nonces": [secret.nonce for secret in secrets.values()],
         "bodies": [secret.body for secret in secrets.values()],

@@ -78,7 +78,7 @@ async def retry(request: Request, delivery_id: UUID, who: Overseer) -> Response:
     row = await store.find(running(request), delivery_id)
     if row is None:
         raise Refused(404, "Not found", "there is no such delivery")
-    return await command(request, again, Retry(delivery_id), key=str(row.ticket_id))
+    return await command(request, again, Retry(delivery_id, row.ticket_id), key=str(row.ticket_id))
 
 
 def _view(row: Any) -> DeliveryView:

@@ -35,20 +35,22 @@ DUE = text("""
         CROSS JOIN LATERAL (
             SELECT * FROM delivery x WHERE x.channel = c.name AND x.state = 'pending' AND x.next_at <= now()
             ORDER BY x.next_at LIMIT :share) d
-        LEFT JOIN notice n ON n.recipient = d.recipient AND n.number = d.number
+        LEFT JOIN notice n ON n.ticket_id = d.ticket_id AND n.recipient = d.recipient AND n.number = d.number
     ORDER BY c.name, d.next_at, d.created_at""")
 
 SETTLE = text("""
     UPDATE delivery d SET attempts = r.attempt, state = r.state, status = r.status, reason = r.reason,
         next_at = coalesce(CAST(:now AS timestamptz) + make_interval(secs => r.wait), d.next_at),
         ended_at = CASE WHEN r.state = 'pending' THEN NULL ELSE CAST(:now AS timestamptz) END
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:states AS text[]), CAST(:statuses AS int[]),
-        CAST(:reasons AS text[]), CAST(:waits AS float8[])) AS r(id, attempt, state, status, reason, wait)
-    WHERE d.id = r.id AND d.state = 'pending' AND d.attempts = r.attempt - 1 RETURNING d.id""")
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[]), CAST(:attempts AS int[]), CAST(:states AS text[]),
+        CAST(:statuses AS int[]), CAST(:reasons AS text[]), CAST(:waits AS float8[]))
+        AS r(id, ticket_id, attempt, state, status, reason, wait)
+    WHERE d.ticket_id = r.ticket_id AND d.id = r.id AND d.state = 'pending' AND d.attempts = r.attempt - 1
+    RETURNING d.id""")
 
 RETRY = text("""
     UPDATE delivery SET state = 'pending', attempts = 0, next_at = :now, ended_at = NULL
-    WHERE id = :id AND state = 'failed' RETURNING 1""")
+    WHERE ticket_id = :ticket_id AND id = :id AND state = 'failed' RETURNING 1""")
 
 _DELIVERY = """id, channel, notice_id, recipient, number, ticket_id, kind, caused_at, created_at, state, attempts,
     next_at, status, reason, ended_at"""
@@ -78,6 +80,7 @@ class Result:
     """What became of one attempt of a delivery."""
 
     id: UUID
+    ticket_id: UUID
     attempt: int  # from 1
     state: State
     status: int | None
@@ -130,6 +133,7 @@ async def settle(tx: Transaction, results: Iterable[Result]) -> set[UUID]:
     rows = await tx.rows(
         SETTLE,
         ids=[each.id for each in done],
+        tickets=[each.ticket_id for each in done],
         attempts=[each.attempt for each in done],
         states=[each.state for each in done],
         statuses=[each.status for each in done],
@@ -140,9 +144,9 @@ async def settle(tx: Transaction, results: Iterable[Result]) -> set[UUID]:
     return {row.id for row in rows}
 
 
-async def retry(tx: Transaction, id_: UUID) -> bool:
+async def retry(tx: Transaction, id_: UUID, ticket_id: UUID) -> bool:
     """Try a failed delivery again, from the first attempt; False when it is not failed."""
-    return bool(await tx.rows(RETRY, id=id_, now=tx.now))
+    return bool(await tx.rows(RETRY, id=id_, ticket_id=ticket_id, now=tx.now))
 
 
 async def find(running: Running, id_: UUID) -> Row[Any] | None:

@@ -20,7 +20,8 @@ ADD = text("""
             WITH ORDINALITY AS a(id, recipient, ticket_id, kind, fact, data, caused_at, place)),
     new AS (
         SELECT * FROM asked a
-        WHERE NOT EXISTS (SELECT FROM notice n WHERE n.recipient = a.recipient AND n.fact = a.fact)),
+        WHERE NOT EXISTS (SELECT FROM notice n
+            WHERE n.ticket_id = a.ticket_id AND n.recipient = a.recipient AND n.fact = a.fact)),
     drawn AS (
         INSERT INTO recipient AS r (address, last_number)
         SELECT recipient, count(*) FROM new GROUP BY recipient ORDER BY recipient
@@ -40,7 +41,7 @@ ADD = text("""
             CAST(:now AS timestamptz), CAST(:now AS timestamptz)
         FROM told t JOIN channel c ON NOT c.removed AND (c.kinds = '{}' OR t.kind = ANY(c.kinds))
             AND (t.recipient = ANY(c.recipients) OR split_part(t.recipient, ':', 1) || ':*' = ANY(c.recipients))
-        ORDER BY c.name, t.fact ON CONFLICT (channel, fact) DO NOTHING RETURNING 1)
+        ORDER BY c.name, t.fact ON CONFLICT (ticket_id, channel, fact) DO NOTHING RETURNING 1)
     SELECT id, number, (SELECT count(*) FROM queued) AS queued FROM told""")
 
 _NOTICE = "n.recipient, n.number, n.id, n.ticket_id, n.kind, n.data, n.caused_at, n.created_at"
@@ -53,6 +54,10 @@ NEWS = text(f"""
     CROSS JOIN LATERAL (SELECT * FROM notice x WHERE x.recipient = r.address AND x.number > w.number
         ORDER BY x.number LIMIT :count) n
     ORDER BY n.recipient, w.number, n.number""")
+
+KNOWN = text("""
+    SELECT a.id AS ticket_id FROM unnest(CAST(:ids AS uuid[])) AS a(id)
+    WHERE EXISTS (SELECT FROM notice n WHERE n.ticket_id = a.id)""")
 
 STANDING = text("""
     SELECT address, last_number, read_number, language FROM recipient

@@ -24,7 +24,7 @@ ASSIGN = text("""
         INSERT INTO ticket (id) SELECT DISTINCT ticket_id FROM new
         ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING id, ended)
     INSERT INTO work_order AS w (id, ticket_id, department) SELECT id, ticket_id, department FROM new
-    ON CONFLICT (id) DO UPDATE SET department = excluded.department
+    ON CONFLICT (ticket_id, id) DO UPDATE SET department = excluded.department
     RETURNING w.id, w.ticket_id, w.accepted, w.contacted, w.ended,
         (SELECT t.ended FROM t WHERE t.id = w.ticket_id) AS ticket_ended""")
 
@@ -32,26 +32,32 @@ MARK = text("""
     INSERT INTO work_order AS w (id, ticket_id, accepted, contacted, ended)
     SELECT n.id, n.ticket_id, :accepted, :contacted, :ended
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[])) AS n(id, ticket_id)
-    ON CONFLICT (id) DO UPDATE SET accepted = w.accepted OR excluded.accepted,
+    ON CONFLICT (ticket_id, id) DO UPDATE SET accepted = w.accepted OR excluded.accepted,
         contacted = w.contacted OR excluded.contacted, ended = w.ended OR excluded.ended""")
 
 END = text("""
-    INSERT INTO ticket (id, ended) SELECT id, true FROM unnest(CAST(:tickets AS uuid[])) AS n(id)
-    ON CONFLICT (id) DO UPDATE SET ended = true""")
+    INSERT INTO ticket AS t (id, ended, closed_at)
+    SELECT id, true, closed_at FROM unnest(CAST(:tickets AS uuid[]), CAST(:closed AS timestamptz[])) AS n(id, closed_at)
+    ON CONFLICT (id) DO UPDATE SET ended = true, closed_at = coalesce(excluded.closed_at, t.closed_at)""")
 
 REOPEN = text("""
     WITH t AS (
         INSERT INTO ticket (id) SELECT id FROM unnest(CAST(:reopened AS uuid[])) AS n(id)
-        ON CONFLICT (id) DO UPDATE SET ended = false)
+        ON CONFLICT (id) DO UPDATE SET ended = false, closed_at = NULL)
     INSERT INTO work_order AS w (id, ticket_id)
     SELECT id, ticket_id FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[])) AS n(id, ticket_id)
-    ON CONFLICT (id) DO UPDATE SET accepted = false, contacted = false, ended = false""")
+    ON CONFLICT (ticket_id, id) DO UPDATE SET accepted = false, contacted = false, ended = false""")
 
 ORDERS = text("""
     SELECT w.id, w.ticket_id, w.accepted, w.contacted, w.ended, coalesce(t.ended, false) AS ticket_ended
-    FROM work_order w LEFT JOIN ticket t ON t.id = w.ticket_id WHERE w.id = ANY(CAST(:ids AS uuid[]))""")
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[])) AS n(id, ticket_id)
+    JOIN work_order w ON w.ticket_id = n.ticket_id AND w.id = n.id LEFT JOIN ticket t ON t.id = n.ticket_id""")
 
-CLOCKS = text(f"SELECT {CLOCK} FROM clock WHERE ticket_id = ANY(CAST(:tickets AS uuid[])) ORDER BY started_at, id")
+# Joined with the ids, not compared with their array: so each is looked for in its own month alone.
+CLOCKS = text(f"""
+    SELECT {CLOCK} FROM unnest(CAST(:tickets AS uuid[])) AS n(ticket_id) JOIN clock USING (ticket_id)
+    ORDER BY started_at, id""")
+KNOWN = text("SELECT n.id AS ticket_id FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id")
 
 START = text("""
     INSERT INTO clock (id, ticket_id, work_order_id, kind, department, department_name, lead, lead_name, supervisor,
@@ -73,8 +79,10 @@ STOP = text("""
     RETURNING c.id, c.ticket_id, c.kind, c.work_order_id, c.state""")
 
 REPLACE = text("""
-    UPDATE clock SET stopped_at = :now, generation = generation + 1, state = 'cancelled'
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'running' RETURNING id, ticket_id, kind, work_order_id, state""")
+    UPDATE clock c SET stopped_at = :now, generation = c.generation + 1, state = 'cancelled'
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[])) AS n(id, ticket_id)
+    WHERE c.ticket_id = n.ticket_id AND c.id = n.id AND c.state = 'running'
+    RETURNING c.id, c.ticket_id, c.kind, c.work_order_id, c.state""")
 
 _PAGE = """AND due_at < CAST(:before AS timestamptz)
     AND (due_at, id) > (CAST(:after_due AS timestamptz), CAST(:after_id AS uuid)) ORDER BY due_at, id LIMIT :count"""
@@ -117,9 +125,9 @@ async def mark(
     )
 
 
-async def end(tx: Transaction, tickets: Sequence[UUID]) -> None:
-    """Remember that these tickets need no clocks any more."""
-    await tx.run(END, tickets=tickets)
+async def end(tx: Transaction, tickets: Sequence[tuple[UUID, datetime | None]]) -> None:
+    """Remember that these tickets (with the time of their close, or None) need no clocks any more."""
+    await tx.run(END, tickets=[ticket_id for ticket_id, _ in tickets], closed=[closed for _, closed in tickets])
 
 
 async def reopen(tx: Transaction, orders: dict[UUID, Sequence[UUID]]) -> None:
@@ -130,15 +138,17 @@ async def reopen(tx: Transaction, orders: dict[UUID, Sequence[UUID]]) -> None:
     )
 
 
-async def orders(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, WorkOrder]:
-    """These work orders as far as they are known."""
-    return {row.id: WorkOrder(**row._mapping) for row in await tx.rows(ORDERS, ids=list(ids))}
+async def orders(tx: Transaction, pairs: Iterable[tuple[UUID, UUID]]) -> dict[UUID, WorkOrder]:
+    """These (work order, ticket) as far as they are known, by work order."""
+    asked = list(pairs)
+    rows = await tx.rows(ORDERS, ids=[pair[0] for pair in asked], tickets=[pair[1] for pair in asked])
+    return {row.id: WorkOrder(**row._mapping) for row in rows}
 
 
 async def clocks(tx: Transaction, tickets: Iterable[UUID]) -> dict[UUID, list[Known]]:
     """Every clock of these tickets, oldest first."""
     known: dict[UUID, list[Known]] = defaultdict(list)
-    for row in await tx.rows(CLOCKS, tickets=list(tickets)):
+    for row in await tx.rows(CLOCKS, tickets=list(set(tickets))):
         known[row.ticket_id].append(Known(promised(row), row.state))
     return known
 
@@ -187,9 +197,12 @@ async def stop(
     return _stopped(rows)
 
 
-async def replace(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, list[StoppedClock]]:
-    """Cancel clocks whose place another one takes."""
-    return _stopped(await tx.rows(REPLACE, ids=ids, now=tx.now)) if ids else {}
+async def replace(tx: Transaction, pairs: Sequence[tuple[UUID, UUID]]) -> dict[UUID, list[StoppedClock]]:
+    """Cancel clocks, as (clock, ticket), whose place another one takes."""
+    if not pairs:
+        return {}
+    ids, tickets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return _stopped(await tx.rows(REPLACE, ids=ids, tickets=tickets, now=tx.now))
 
 
 def _stopped(rows: Sequence[Row[Any]]) -> dict[UUID, list[StoppedClock]]:

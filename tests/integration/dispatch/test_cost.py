@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, text
 
+from libs.shared.events import uuid7
 from services.dispatch import store
 from services.dispatch.delivery import record
 from services.dispatch.delivery.backoff import GIVE_UP
@@ -102,12 +103,15 @@ async def test_many_results_are_one_transaction(dispatch: Harness, desk: Desk) -
 async def test_due_deliveries_are_found_by_their_index_in_a_large_table(dispatch: Harness, desk: Desk) -> None:
     async with World.open(dispatch, desk) as world:
         await world.endpoint("meter")
-        await dispatch.rows("""
+        await dispatch.rows(
+            """
             INSERT INTO delivery (delivery_id, department, ticket_id, type, body, traceparent, state, created_at,
                 due_at, give_up_at)
             SELECT gen_random_uuid(), 'meter', CAST(:ticket AS uuid), 'work_order.assigned', '{}', '',
                 CASE WHEN n % 100 = 0 THEN 'pending' ELSE 'delivered' END, now(), now(), now() + interval '1 day'
-            FROM generate_series(1, 20000) n RETURNING 1""", ticket=uuid7(datetime.now(UTC)))
+            FROM generate_series(1, 20000) n RETURNING 1""",
+            ticket=uuid7(datetime.now(UTC)),
+        )
         plan = await explain(dispatch, str(deliveries.DUE), departments=["meter"], rooms=[10], held=[uuid4()])
         assert "_due_at_" in plan, plan
         assert "Seq Scan on delivery" not in plan, plan

@@ -33,9 +33,11 @@ def upgrade() -> None:
         " CHECK (state IN ('classified', 'review')), situation text NOT NULL, matrix_version text NOT NULL,"
         " model_version text, probability real NOT NULL, margin real NOT NULL, words text[] NOT NULL,"
         " decided_by text NOT NULL, business_type text NOT NULL, complaint_object text NOT NULL, urgency text NOT NULL,"
-        " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz)"
-        f" WITH (fillfactor = 90, {VACUUM})"
+        " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz) PARTITION BY RANGE (id)"
     )
+    op.execute(f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 90, {VACUUM})")
+    op.execute("CREATE INDEX ticket_in_review ON ticket (id) WHERE state = 'review'")
+    # The queue: a row goes with its decision.
     op.execute(
         "CREATE TABLE review (ticket_id uuid PRIMARY KEY, urgent boolean NOT NULL, opened_at timestamptz NOT NULL,"
         " candidates jsonb NOT NULL, claimed_by text, claimed_until timestamptz)"
@@ -44,8 +46,9 @@ def upgrade() -> None:
     op.execute("CREATE INDEX review_in_order ON review ((NOT urgent), opened_at, ticket_id)")
     op.execute(
         "CREATE TABLE decision (ticket_id uuid PRIMARY KEY, situation text NOT NULL, matrix_version text NOT NULL,"
-        " by text NOT NULL, note text, at timestamptz NOT NULL)"
+        " by text NOT NULL, note text, at timestamptz NOT NULL) PARTITION BY RANGE (ticket_id)"
     )
+    op.execute("CREATE TABLE decision_default PARTITION OF decision DEFAULT")
 
 
 def downgrade() -> None:

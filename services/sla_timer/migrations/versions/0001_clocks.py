@@ -1,4 +1,4 @@
-"""Clocks, what is known of their subjects, and the timers of their next points."""
+"""Clocks, what is known of their subjects, by month of the ticket's birth; and the timers of their next points."""
 
 from alembic import op
 
@@ -55,24 +55,29 @@ END $$"""
 
 def upgrade() -> None:
     """Make them, with timers' partitions for the next two weeks."""
-    op.execute("CREATE TABLE ticket (id uuid PRIMARY KEY, ended boolean NOT NULL DEFAULT false) WITH (fillfactor = 70)")
+    # `ended`: it has its answer, or is closed; nothing runs on. `closed_at` null: it may go on.
     op.execute(
-        "CREATE TABLE work_order (id uuid PRIMARY KEY, ticket_id uuid NOT NULL, department text,"
-        " accepted boolean NOT NULL DEFAULT false, contacted boolean NOT NULL DEFAULT false,"
-        " ended boolean NOT NULL DEFAULT false) WITH (fillfactor = 70)"
+        "CREATE TABLE ticket (id uuid PRIMARY KEY, ended boolean NOT NULL DEFAULT false, closed_at timestamptz)"
+        " PARTITION BY RANGE (id)"
     )
-    op.execute("CREATE INDEX work_order_by_ticket ON work_order (ticket_id)")
+    op.execute("CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 70)")
     op.execute(
-        "CREATE TABLE clock (id uuid PRIMARY KEY, ticket_id uuid NOT NULL, work_order_id uuid,"
+        "CREATE TABLE work_order (ticket_id uuid, id uuid, department text,"
+        " accepted boolean NOT NULL DEFAULT false, contacted boolean NOT NULL DEFAULT false,"
+        " ended boolean NOT NULL DEFAULT false, PRIMARY KEY (ticket_id, id)) PARTITION BY RANGE (ticket_id)"
+    )
+    op.execute("CREATE TABLE work_order_default PARTITION OF work_order DEFAULT WITH (fillfactor = 70)")
+    op.execute(
+        "CREATE TABLE clock (ticket_id uuid, id uuid, work_order_id uuid,"
         " kind text NOT NULL CHECK (kind IN ('accept', 'first_contact', 'resolve')),"
         " department text, department_name text, lead text NOT NULL, lead_name text NOT NULL,"
         " supervisor text NOT NULL, started_at timestamptz NOT NULL, due_at timestamptz NOT NULL,"
         " limit_seconds bigint NOT NULL, rule text NOT NULL, sla_class text NOT NULL, star int NOT NULL,"
         " state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'met', 'missed', 'cancelled')),"
-        " stopped_at timestamptz, passed int NOT NULL DEFAULT 0, generation int NOT NULL DEFAULT 0)"
-        f" WITH (fillfactor = 70, {VACUUM})"
+        " stopped_at timestamptz, passed int NOT NULL DEFAULT 0, generation int NOT NULL DEFAULT 0,"
+        " PRIMARY KEY (ticket_id, id)) PARTITION BY RANGE (ticket_id)"
     )
-    op.execute("CREATE INDEX clock_by_ticket ON clock (ticket_id)")
+    op.execute(f"CREATE TABLE clock_default PARTITION OF clock DEFAULT WITH (fillfactor = 70, {VACUUM})")
     op.execute("CREATE INDEX clock_by_due ON clock (state, due_at, id)")
     op.execute("CREATE INDEX clock_by_department ON clock (department, state, due_at, id)")
     # One pending timer a clock. A stopped clock's timer stays and is found void when due: cancelling costs nothing.

@@ -1,0 +1,15 @@
+"""What classification keeps, and for how long: decided tickets are what it learns from."""
+
+from libs.shared.keep import Kept
+
+KEEPS = (
+    Kept(
+        "tickets",
+        "month",
+        "ticket_months",
+        {"ticket": "id", "decision": "ticket_id"},
+        open="SELECT id FROM {ticket} WHERE state = 'review'",
+        recent="SELECT id FROM {ticket} WHERE classified_at > :since",
+        swept={"stream": "key"},
+    ),
+)
