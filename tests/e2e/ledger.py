@@ -25,7 +25,7 @@ AT_ONCE = 8  # tickets an agent closes side by side
 REST = 60.0  # seconds in which everything must have come to rest after the last ticket was closed
 STANDING = """
     SELECT s.stage, count(*) AS number FROM unnest($1::text[]) AS w(external_ref)
-    LEFT JOIN intake.ticket t ON t.channel = '95598' AND t.external_ref = w.external_ref
+    LEFT JOIN intake.reference t ON t.channel = '95598' AND t.external_ref = w.external_ref
     LEFT JOIN intake.ticket_stage s USING (ticket_id) GROUP BY s.stage"""
 
 
