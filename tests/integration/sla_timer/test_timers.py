@@ -280,6 +280,7 @@ async def test_what_a_tick_asks_reads_no_table_from_end_to_end(sla: Harness, dat
     async with owner_connection(database) as connection:
         await connection.execute(MANY)
         await connection.execute(PLAN)
+        await connection.execute("SET enable_seqscan = off")  # as for the service itself
         plans = {}
         for name, statement in (("take", timer.taking(timers.BATCH)), ("fire", timer.FIRE), ("head", timer.HEAD)):
             rows = await connection.fetch("SELECT pg_temp.plan($1)", numbered(statement))
