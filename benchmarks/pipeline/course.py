@@ -26,7 +26,7 @@ from libs.shared.events import INBOUND
 HOPS = ("intake", "classification", "dispatch", "clocks", "stages")
 BACKLOG = 1500  # tickets under way while the highest rate is sought
 DRAIN = 120.0  # s that everything has to arrive once nothing more is published
-START = 30.0  # s
+START = 120.0  # s that the bare programs have to begin
 
 
 @dataclass(frozen=True)

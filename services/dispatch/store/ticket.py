@@ -1,7 +1,6 @@
 """Tickets, what was added to them, and their history."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -77,12 +76,12 @@ HISTORY = text("""
 async def add(tx: Transaction, briefs: Sequence[Brief]) -> None:
     """New tickets, open."""
     if briefs:
-        await tx.run(ADD_TICKETS, now=tx.now, briefs=json([asdict(brief) for brief in briefs]))
+        await tx.run(ADD_TICKETS, now=tx.now, briefs=json(briefs))
 
 
 async def rebrief(tx: Transaction, brief: Brief) -> None:
     """The ticket was classified again."""
-    await tx.run(REBRIEF, ticket_id=brief.ticket_id, brief=json(asdict(brief)))
+    await tx.run(REBRIEF, ticket_id=brief.ticket_id, brief=json(brief))
 
 
 async def know(tx: Transaction, departments: list[tuple[str, str]]) -> None:
@@ -174,7 +173,7 @@ async def rows(source: Transaction | Running, statement: Executable, **parameter
 
 
 def json(value: Any) -> str:
-    """JSON of plain values, UUIDs and datetimes, as a parameter."""
+    """JSON of plain values, dataclasses, UUIDs and datetimes, as a parameter."""
     return orjson.dumps(value, default=str).decode()
 
 
