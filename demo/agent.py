@@ -5,7 +5,6 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,7 @@ import aiohttp
 import orjson
 
 from demo.api import Api, Moved
-from demo.fact import Seen
+from reconcile import Screens
 
 STREAM = 40  # agents on one event stream
 CUT = 25  # notices after which each stream is broken off once on purpose, to be resumed
@@ -35,6 +34,17 @@ QUESTIONS = (
 REASONS = ("回访时客户表示问题仍然存在，请重新处理。", "客户对答复不满意，认为没有回应其诉求。")
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A notice that arrived on an agent's stream."""
+
+    agent: str
+    number: int
+    id: UUID
+    kind: str
+    ticket_id: UUID
+
+
 @dataclass
 class Agents:
     """All agents. `platform`: dispatch under the platform's key; `notices`: notification under the same."""
@@ -43,7 +53,7 @@ class Agents:
     notices: Api
     names: Sequence[str]
     seed: int
-    seen: list[Seen] = field(default_factory=list)
+    screens: Screens  # where everything that was shown is written down
     answered: set[UUID] = field(default_factory=set)  # tickets whose answer is on a screen
     resumed: int = 0  # streams that were broken off and taken up again
     _numbers: set[tuple[str, int]] = field(default_factory=set)
@@ -58,6 +68,8 @@ class Agents:
 
     async def work(self) -> None:
         """Watch every screen and act on what appears, until cancelled."""
+        for name in self.names:
+            self.screens.opened(name)
         groups = [self.names[start : start + STREAM] for start in range(0, len(self.names), STREAM)]
         async with asyncio.TaskGroup() as tasks:
             for group in groups:
@@ -104,9 +116,8 @@ class Agents:
             id=UUID(notice["notification_id"]),
             kind=notice["kind"],
             ticket_id=UUID(notice["ticket_id"]),
-            at=datetime.now(UTC),
         )
-        self.seen.append(seen)
+        self.screens.shown(seen.agent, seen.number, seen.id, seen.kind, seen.ticket_id)
         if (seen.agent, seen.number) in self._numbers:
             return
         self._numbers.add((seen.agent, seen.number))

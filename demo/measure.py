@@ -1,14 +1,44 @@
 """What the run is judged by: counts, the time from ticket to webhook and from answer to screen, hand-overs, clocks."""
 
 import math
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from demo.fact import Facts
+from reconcile.book import Book
 
 LINEAR_HOPS = 4  # agent → expert → department → expert → agent, and once more for every question and every rework
+
+DECIDERS = """
+    SELECT CASE WHEN decided_by IN ('model', 'matrix') THEN decided_by ELSE 'person' END AS by, count(*) FROM judged
+    WHERE state = 'classified' GROUP BY by"""
+LEFT = """
+    SELECT count(*) FROM work_order o WHERE EXISTS (SELECT 1 FROM said s
+        WHERE s.type = :DeliveryFailed AND s.ticket = o.ticket AND s.detail = o.department)"""
+
+# Seconds from handing a ticket to Kafka to its first webhook at a receiver, by the receivers' logs; without tickets
+# that waited for a person.
+TO_WEBHOOK = """
+    SELECT (min(h.at) - min(o.at)) / 1e6 FROM ticket t JOIN offer o ON o.reference = t.reference
+    JOIN hook h ON h.ticket = t.ticket AND h.type = 'work_order.assigned'
+    WHERE NOT EXISTS (SELECT 1 FROM said s WHERE s.type = :ReviewRequested AND s.ticket = t.ticket) GROUP BY t.ticket"""
+
+# Seconds from the last department's answer that a ticket waited for, as it was sent, to the agent's screen.
+TO_SCREEN = """
+    SELECT (seen - sent) / 1e6 FROM (
+        SELECT s.at, (SELECT min(w.at) FROM notice n JOIN shown w ON w.id = n.id WHERE n.fact = s.id) AS seen,
+            max(c.at) AS sent
+        FROM said s JOIN call c ON c.work_order = s.subject AND c.name = 'answer' AND c.status = 200 AND c.at <= s.at
+        WHERE s.type = :TicketAnswered GROUP BY s.ticket, s.version)
+    WHERE seen IS NOT NULL ORDER BY at"""
+
+HOPS = """
+    WITH last AS (SELECT ticket, max(version), more AS hops, at FROM said
+        WHERE type = :TicketAnswered AND line = 0 GROUP BY ticket)
+    SELECT coalesce(sum(hops), 0), coalesce(sum(
+        2 * (SELECT count(*) FROM said s WHERE s.type = :ReturnRuled AND s.ticket = l.ticket)
+        + :linear * (1 + (SELECT count(*) FROM said s WHERE s.type = :TicketReopened AND s.ticket = l.ticket)
+            + (SELECT count(*) FROM said s WHERE s.type = :QuestionAsked AND s.ticket = l.ticket
+                AND s.at <= l.at))), 0), count(*) FROM last l"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,50 +92,50 @@ class Measures:
     redelivered: int  # events that stand more than once on a topic
 
 
-def measure(facts: Facts) -> Measures:
-    """The figures of a run."""
-    rulings = Counter(event.data["decision"] for event in facts.of("ReturnRuled"))
-    outcomes = Counter(clock["outcome"] for event in facts.of("ClocksStopped") for clock in event.data["clocks"])
-    deciders = Counter(
-        ticket.decided_by if ticket.decided_by in ("model", "matrix") else "person"
-        for ticket in facts.judged
-        if ticket.state == "classified"
-    )
-    refused = {(row.partition, row.offset) for row in facts.refused}
-    taken = sum((sent.partition, sent.offset) not in refused for sent in facts.sent)
-    left = {(event.key, event.data["department"]["code"]) for event in facts.of("DeliveryFailed")}
+def measure(book: Book, published: Mapping[str, int]) -> Measures:
+    """The figures of a run. `published`: records by kind."""
+
+    def count(kind: str, where: str = "line = 0") -> int:
+        return int(book.one(f"SELECT count(*) FROM said WHERE type = :{kind} AND {where}"))
+
+    def rows(table: str, where: str = "1") -> int:
+        return int(book.one(f"SELECT count(*) FROM {table} WHERE {where}"))
+
+    received = rows("ticket")
+    refused = rows("refused")
+    outcomes = dict(book.rows("SELECT detail, count(*) FROM said WHERE type = :ClocksStopped GROUP BY detail"))
     return Measures(
-        published=Counter(sent.kind for sent in facts.sent),
-        refused=len(facts.refused),
-        received=len(facts.received),
-        repeats=taken - len(facts.received),
-        deciders=deciders,
-        reviews=len(facts.of("ReviewRequested")),
-        orders=len(facts.orders),
-        delivered=len({event.data["work_order_id"] for event in facts.of("WorkOrderDelivered")}),
-        inbox=sum((str(order.ticket_id), order.department) in left for order in facts.orders),
-        copies=len(facts.hooks),
-        failures=sum(hook.status >= 300 for hook in facts.hooks),
-        returned=len(facts.of("WorkOrderReturned")),
-        upheld=rulings["uphold"],
-        questions=len(facts.of("QuestionAsked")),
-        replies=len(facts.of("QuestionAnswered")),
-        order_answers=len(facts.of("WorkOrderAnswered")),
-        ticket_answers=len(facts.of("TicketAnswered")),
-        reopened=len(facts.of("TicketReopened")),
-        screens=len({seen.ticket_id for seen in facts.screens if seen.kind == "ticket_answered"}),
-        closed=len({event.key for event in facts.of("TicketClosed")}),
-        to_webhook=spread(to_webhook(facts)),
-        to_screen=spread(to_screen(facts)),
-        hops=hops(facts),
+        published=published,
+        refused=refused,
+        received=received,
+        repeats=sum(published.values()) - refused - received,
+        deciders=dict(book.rows(DECIDERS)),
+        reviews=count("ReviewRequested"),
+        orders=rows("work_order"),
+        delivered=int(book.one("SELECT count(DISTINCT subject) FROM said WHERE type = :WorkOrderDelivered")),
+        inbox=int(book.one(LEFT)),
+        copies=rows("hook"),
+        failures=rows("hook", "status >= 300"),
+        returned=count("WorkOrderReturned"),
+        upheld=count("ReturnRuled", "more = 'uphold'"),
+        questions=count("QuestionAsked"),
+        replies=count("QuestionAnswered"),
+        order_answers=count("WorkOrderAnswered"),
+        ticket_answers=count("TicketAnswered"),
+        reopened=count("TicketReopened"),
+        screens=int(book.one("SELECT count(DISTINCT ticket) FROM shown WHERE kind = 'ticket_answered'")),
+        closed=int(book.one("SELECT count(DISTINCT ticket) FROM said WHERE type = :TicketClosed")),
+        to_webhook=spread([row[0] for row in book.rows(TO_WEBHOOK)]),
+        to_screen=spread([row[0] for row in book.rows(TO_SCREEN)]),
+        hops=hops(book),
         clocks={
-            "started": sum(len(event.data["clocks"]) for event in facts.of("ClocksStarted")),
-            "warned": len(facts.of("ClockWarned")),
-            "breached": len(facts.of("ClockBreached")),
+            "started": count("ClocksStarted", "1"),
+            "warned": count("ClockWarned"),
+            "breached": count("ClockBreached"),
             **outcomes,
         },
-        events=len(facts.events),
-        redelivered=len(facts.said) - len(facts.events),
+        events=rows("said", "line = 0"),
+        redelivered=int(book.one("SELECT coalesce(sum(copies - 1), 0) FROM said WHERE line = 0")),
     )
 
 
@@ -118,58 +148,10 @@ def spread(seconds: Sequence[float]) -> Spread | None:
     return Spread(len(rising), ranks[0], ranks[1], rising[-1])
 
 
-def to_webhook(facts: Facts) -> list[float]:
-    """Seconds from handing a ticket to Kafka to its first webhook at a receiver, by the receivers' logs.
-
-    Without tickets that waited for a person.
-    """
-    reviewed = {event.key for event in facts.of("ReviewRequested")}
-    published: dict[str, datetime] = {}
-    for sent in facts.sent:
-        if sent.kind == "ticket":
-            published.setdefault(sent.reference, sent.at)
-    arrived: dict[str, datetime] = {}
-    for hook in facts.hooks:
-        if hook.type == "work_order.assigned" and hook.ticket_id:
-            arrived[hook.ticket_id] = min(hook.at, arrived.get(hook.ticket_id, hook.at))
-    return [
-        (arrived[name] - published[ticket.reference]).total_seconds()
-        for ticket in facts.received
-        if (name := str(ticket.ticket_id)) in arrived and name not in reviewed and ticket.reference in published
-    ]
-
-
-def to_screen(facts: Facts) -> list[float]:
-    """Seconds from the last department's answer that a ticket waited for, as it was sent, to the agent's screen."""
-    answers: dict[str, list[datetime]] = defaultdict(list)
-    for call in facts.calls:
-        if call.name == "answer" and call.status == 200 and call.work_order_id:
-            answers[call.work_order_id].append(call.at)
-    notices = {notice.fact: notice.id for notice in facts.notices}
-    seen = {each.id: each.at for each in facts.screens}
-    found = []
-    for event in facts.of("TicketAnswered"):
-        at = seen.get(notices.get(str(event.id), event.id))
-        sent = [
-            at_ for each in event.data["answers"] for at_ in answers[each["work_order_id"]] if at and at_ <= event.at
-        ]
-        if at and sent:
-            found.append((at - max(sent)).total_seconds())
-    return found
-
-
-def hops(facts: Facts) -> Hops:
+def hops(book: Book) -> Hops:
     """Hand-overs as the measures of each ticket's last answer count them, against the linear flow.
 
     There each question and each rework walks the whole line again, and a return costs the same two hand-overs as here.
     """
-    last = {event.key: event for event in facts.of("TicketAnswered")}
-    rounds = Counter(event.key for event in facts.of("TicketReopened"))
-    returns = Counter(event.key for event in facts.of("ReturnRuled"))
-    questions: Counter[str] = Counter()
-    for event in facts.of("QuestionAsked"):
-        if event.key in last and event.at <= last[event.key].at:
-            questions[event.key] += 1
-    ours = sum(event.data["measures"]["hops"] for event in last.values())
-    linear = sum(LINEAR_HOPS * (1 + rounds[key] + questions[key]) + 2 * returns[key] for key in last)
-    return Hops(ours, linear, len(last))
+    ours, linear, tickets = next(book.rows(HOPS, linear=LINEAR_HOPS))
+    return Hops(ours, linear, tickets)

@@ -19,19 +19,19 @@ import aiohttp
 import uvloop
 from rich.console import Console
 
-from demo import agent, collect, department, key, measure, publisher, report, reviewer
+from demo import agent, department, key, measure, publisher, report, reviewer
 from demo.api import Api, ApiError
 from demo.department import Hall
-from demo.fact import Facts, Sent
 from demo.progress import Show
-from demo.reconciliation import reconcile
 from demo.watch import Standing, Watch
 from deploy.local import access, stack
 from deploy.local.place import Place
 from deploy.local.stack import Stack
+from reconcile import Ledger, Screens, Sources, gather, judge
 
 POLICY = Path(__file__).parent / "policy.yaml"
 LOOK = 0.5  # s between two looks at how far everything is
+LEDGER, SCREENS = "ledger.jsonl", "screens.jsonl"  # in the demo's place
 STALLED = 60.0  # s without any change after which there is no use in waiting
 PLATFORM, ADMIN, REVIEWER, SUPERVISOR = "call-centre", "administrator", "demo-reviewer", "demo-supervisor"
 
@@ -78,23 +78,47 @@ def play(plan: Plan, console: Console) -> bool:
         cast = uvloop.run(_invite(running))
         folder = plan.place.folder / "departments"
         shutil.rmtree(folder, ignore_errors=True)
+        for name in (LEDGER, SCREENS, "findings.txt"):
+            (plan.place.folder / name).unlink(missing_ok=True)
         url, seed = running.url("dispatch"), plan.seed
         with department.played(folder, url, cast.departments, slow=cast.slow, seed=seed) as halls:
             say(f"{len(cast.departments)} departments, played by {len(halls)} processes, register their webhooks")
             try:
-                facts = uvloop.run(_perform(plan, running, cast, halls, console))
+                published = uvloop.run(_perform(plan, running, cast, halls, console))
             except ExceptionGroup as group:
                 raise PlayError(f"a player failed: {_known(group)}") from None
-            report.example(console, facts)
-            console.print()
-            report.figures(console, measure.measure(facts))
-            balanced = report.balance(console, facts, reconcile(facts), plan.place.folder / "findings.txt")
+            balanced = uvloop.run(_tell(sources(running, halls), published, console))
             if plan.keep:
                 say(f"everything is left running; addresses and keys: {access.grant(running)}. Ctrl-C stops it")
                 with contextlib.suppress(KeyboardInterrupt):
                     signal.pause()
         say("stopping")
         return balanced
+
+
+def sources(running: Stack, halls: Sequence[Hall]) -> Sources:
+    """All that the run has left behind: the files name everything, and every ticket must be closed."""
+    return Sources.of(
+        running.backend.owner_database_url,
+        running.backend.kafka_bootstrap_servers,
+        ledgers=[running.place.folder / LEDGER],
+        receipts=[hall.log for hall in halls],
+        streams=[running.place.folder / SCREENS],
+        whole=True,
+        closed=True,
+    )
+
+
+async def _tell(left: Sources, published: Mapping[str, int], console: Console) -> bool:
+    """Print one ticket's way, the figures and the reconciliation; whether it balances."""
+    book = await gather(left)
+    try:
+        await report.example(console, book, left)
+        console.print()
+        report.figures(console, measure.measure(book, published))
+        return report.balance(console, await judge(book, left), left.ledgers[0].with_name("findings.txt"))
+    finally:
+        book.close()
 
 
 async def _invite(running: Stack) -> Cast:
@@ -118,8 +142,8 @@ async def _invite(running: Stack) -> Cast:
     )
 
 
-async def _perform(plan: Plan, running: Stack, cast: Cast, halls: Sequence[Hall], console: Console) -> Facts:
-    """Let everybody play until every ticket is closed, and gather what that left behind."""
+async def _perform(plan: Plan, running: Stack, cast: Cast, halls: Sequence[Hall], console: Console) -> Counter[str]:
+    """Let everybody play until every ticket is closed; gives how many records of each kind were published."""
     database_url, kafka = running.backend.owner_database_url, running.backend.kafka_bootstrap_servers
     names = sorted({desk(ticket) for ticket in plan.tickets})
     watch = await Watch.open(database_url, kafka)
@@ -133,26 +157,35 @@ async def _perform(plan: Plan, running: Stack, cast: Cast, halls: Sequence[Hall]
 
             urls = await asyncio.to_thread(department.addresses, halls)
             await department.register(at("dispatch", cast.admin), halls, urls)
-            agents = agent.Agents(at("dispatch", cast.platform), at("notification", cast.screens), names, plan.seed)
-            players = [
-                agents.work(),
-                reviewer.review(at("classification", cast.reviewer)),
-                reviewer.supervise(at("dispatch", cast.supervisor)),
-            ]
-            told = f"demo: {len(names)} agents at their screens, a reviewer, a supervisor"
-            console.print(told, markup=False, soft_wrap=True)
-            sent = await _until_rest(plan, kafka, watch, agents=agents, players=players, console=console)
+            desks = at("dispatch", cast.platform), at("notification", cast.screens)
+            folder = plan.place.folder
+            with Ledger(folder / LEDGER) as ledger, Screens(folder / SCREENS) as screens:
+                agents = agent.Agents(*desks, names, plan.seed, screens)
+                players = [
+                    agents.work(),
+                    reviewer.review(at("classification", cast.reviewer)),
+                    reviewer.supervise(at("dispatch", cast.supervisor)),
+                ]
+                told = f"demo: {len(names)} agents at their screens, a reviewer, a supervisor"
+                console.print(told, markup=False, soft_wrap=True)
+                records = publisher.records(plan.tickets, plan.seed)
+                platform = publisher.Publisher(kafka, records, plan.rate, ledger)
+                await _until_rest(plan, platform, watch, agents=agents, players=players, console=console)
+                return Counter(record.kind for record in records[: platform.count])
     finally:
         await watch.close()
-    logs = [hall.log for hall in halls]
-    return await collect.gather(database_url, kafka, logs=logs, sent=sent, seen=agents.seen, followed=set(names))
 
 
 async def _until_rest(
-    plan: Plan, kafka: str, watch: Watch, *, agents: agent.Agents, players: Sequence[Any], console: Console
-) -> list[Sent]:
+    plan: Plan,
+    platform: publisher.Publisher,
+    watch: Watch,
+    *,
+    agents: agent.Agents,
+    players: Sequence[Any],
+    console: Console,
+) -> None:
     """Publish everything, and wait until nothing is left to be done or nothing moves any more."""
-    platform = publisher.Publisher(kafka, publisher.records(plan.tickets, plan.seed), plan.rate)
     async with asyncio.TaskGroup() as tasks:
         playing = [tasks.create_task(player) for player in players]
         publishing = tasks.create_task(platform.run())
@@ -164,7 +197,7 @@ async def _until_rest(
                 show.update(platform.count, standing, len(agents.answered))
                 full = platform.open(standing.closed, standing.refused) >= plan.lines
                 (platform.room.clear if full else platform.room.set)()
-                now = standing, len(agents.seen), platform.count
+                now = standing, agents.count, platform.count
                 moved, last = (time.monotonic(), now) if now != last else (moved, last)
                 done = publishing.done() and standing.at_rest and agents.count == standing.notices
                 quiet = quiet + 1 if done else 0
@@ -175,7 +208,7 @@ async def _until_rest(
         platform.room.set()
         for task in playing:
             task.cancel()
-        return await publishing
+        await publishing
 
 
 def desk(ticket: dict[str, Any]) -> str:

@@ -5,17 +5,24 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from aiokafka import AIOKafkaProducer
 
-from demo.fact import Kind, Sent
 from libs.shared.events import INBOUND
+from reconcile import Ledger
+from reconcile.ledger import Expected
 
 REPEATS = 50  # one ticket in so many is published a second time, a while later
 CONFLICTS = 150  # one in so many comes again with another text
 LATER = 7  # records between the two
+
+Kind: TypeAlias = Literal[
+    "ticket",
+    "repeat",  # the same content once more
+    "conflict",  # the same reference, another content
+    "bad",  # cannot be a ticket
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,13 @@ class Publisher:
     kafka: str
     planned: Sequence[Record]
     rate: float
+    ledger: Ledger
     count: int = 0  # published so far
     stopped: bool = False  # set to let it end where it is
     room: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self) -> list[Sent]:
-        """Where each record lies, once the broker has confirmed the last one."""
+    async def run(self) -> None:
+        """Until the broker has confirmed the last record; where each lies is in the ledger."""
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", enable_idempotence=True)
         await producer.start()
         try:
@@ -70,11 +78,14 @@ class Publisher:
                 due = max(due + pace, now - 1)  # what was held back for long is not made up for
                 if due > now + 0.02:
                     await asyncio.sleep(due - now)
-                at = datetime.now(UTC)
+                expect: Expected = "ticket" if record.kind in ("ticket", "repeat") else "refused"
+                offer = self.ledger.offered(record.reference, expect=expect)
                 key = record.reference.encode() or None
-                waiting.append((record, at, await producer.send(INBOUND, record.value, key=key)))
+                waiting.append((offer, await producer.send(INBOUND, record.value, key=key)))
                 self.count += 1
-            return [_sent(record, at, await confirmed) for record, at, confirmed in waiting]
+            for offer, confirmed in waiting:
+                place = await confirmed
+                self.ledger.published(offer, place.partition, place.offset)
         finally:
             await producer.stop()
 
@@ -82,10 +93,6 @@ class Publisher:
         """How many tickets are open, of those that were published."""
         repeats = sum(record.kind == "repeat" for record in self.planned[: self.count])
         return self.count - repeats - closed - refused
-
-
-def _sent(record: Record, at: datetime, place: Any) -> Sent:
-    return Sent(record.kind, record.reference, place.partition, place.offset, at)
 
 
 def _bad(ticket: dict[str, Any]) -> list[Record]:

@@ -1,19 +1,18 @@
 """What is printed at the end: the table of figures, the reconciliation, one ticket's timeline."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from demo.fact import Facts
 from demo.measure import Measures, Spread
-from demo.reconciliation import Result
-from demo.story import interesting, story
+from reconcile import Report, Sources
+from reconcile.book import Book, shown
+from reconcile.report import show, timeline, verdict
+from reconcile.story import tell
 
 KINDS = {"ticket": "tickets", "repeat": "repeats", "conflict": "under a number already taken", "bad": "unreadable"}
-MOST_TOLD, MOST_WRITTEN = 10, 500  # tickets whose stories are printed, and written into the file
+EVENTFUL = {"ReturnRuled": 5, "QuestionAnswered": 4, "TicketReopened": 3, "ReviewRequested": 2, "ClockWarned": 1}
 
 
 def figures(console: Console, found: Measures) -> None:
@@ -64,62 +63,39 @@ def figures(console: Console, found: Measures) -> None:
     console.print(table)
 
 
-def balance(console: Console, facts: Facts, results: Sequence[Result], file: Path) -> bool:
+def balance(console: Console, report: Report, file: Path) -> bool:
     """The reconciliation, check by check; what does not add up with its tickets' stories. Whether it balances."""
-    console.print("\n[bold]Reconciliation[/bold]")
-    for result in results:
-        mark = "[green]ok[/green]  " if not result.findings else "[red]BAD[/red] "
-        count = f" [red]({len(result.findings)})[/red]" if result.findings else ""
-        console.print(f"  {mark} {escape(result.check.name)}{count}")
-    findings = [finding for result in results for finding in result.findings]
-    tickets = list(dict.fromkeys(finding.ticket for finding in findings if finding.ticket))
-    lines = [f"{finding.ticket or '-'}  {finding.text}" for finding in findings]
-    told = {
-        ticket: [f"{line.at:%H:%M:%S.%f}  {line.who}: {line.what}" for line in story(facts, ticket)]
-        for ticket in tickets[:MOST_WRITTEN]
-    }
-    for line in lines[:50]:
-        console.print(line, markup=False, soft_wrap=True, highlight=False)
-    for ticket in tickets[:MOST_TOLD]:
-        console.print(f"\n[bold]{ticket}[/bold]")
-        timeline(console, facts, ticket)
-    if findings:
-        stories = [f"\n{ticket}\n" + "\n".join(way) for ticket, way in told.items()]
-        file.write_text("\n".join([*lines, *stories]) + "\n", encoding="utf-8")
-        console.print(f"\nall findings with their stories: {file}", soft_wrap=True, highlight=False)
-        console.print(
-            f"[bold red]It does not balance: {len(findings)} findings about {len(tickets)} tickets.[/bold red]"
-        )
+    show(console, report, file)
+    if not report.balances:
+        verdict(console, report)
         return False
-    sent, received, refused = len(facts.sent), len(facts.received), len(facts.refused)
-    repeats = sent - received - refused
+    sent, received, refused = (report.counts[name] for name in ("offers", "tickets", "refused"))
     console.print(
-        f"[bold green]It balances: {sent} published = {received} tickets + {repeats} repeats + {refused} refused;"
-        f" {len({event.key for event in facts.of('TicketClosed')})} tickets answered and closed.[/bold green]",
+        f"[bold green]It balances: {sent} published = {received} tickets + {sent - received - refused} repeats"
+        f" + {refused} refused; {report.counts['closed']} tickets answered and closed.[/bold green]",
         soft_wrap=True,
     )
     return True
 
 
-def example(console: Console, facts: Facts) -> None:
+async def example(console: Console, book: Book, sources: Sources) -> None:
     """The most eventful ticket's timeline."""
-    ticket = interesting(facts)
+    ticket = interesting(book)
     if ticket:
         console.print(f"\n[bold]One ticket's way[/bold] ({ticket})")
-        timeline(console, facts, ticket)
+        timeline(console, (await tell(book, sources.kafka, [ticket]))[ticket])
 
 
-def timeline(console: Console, facts: Facts, ticket: str) -> None:
-    """A ticket's story, seconds counted from its beginning."""
-    lines = story(facts, ticket)
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(justify="right", style="dim", no_wrap=True)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for line in lines:
-        since = (line.at - lines[0].at).total_seconds()
-        table.add_row(f"+{since:.3f} s", escape(line.who), escape(line.what))
-    console.print(table)
+def interesting(book: Book) -> str | None:
+    """The ticket with the most kinds of turns in its way; its id in text."""
+    kinds = ", ".join(f"(:{name}, {weight})" for name, weight in EVENTFUL.items())
+    found = book.one(
+        f"""WITH turn (type, weight) AS (VALUES {kinds}),
+        turns AS (SELECT DISTINCT s.ticket, s.type FROM said s JOIN ticket t ON t.ticket = s.ticket)
+        SELECT s.ticket FROM turns s LEFT JOIN turn t ON t.type = s.type
+        GROUP BY s.ticket ORDER BY coalesce(sum(t.weight), 0) DESC, s.ticket LIMIT 1"""
+    )
+    return shown(found)
 
 
 def _row(table: Table, name: str, value: int | str, note: str = "") -> None:

@@ -7,8 +7,9 @@ from typing import Any, Self
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from demo.collect import SERVICES, partitions, within
 from libs.shared.events import FLOW, INBOUND
+from reconcile import SERVICES
+from reconcile.topic import partitions
 
 COUNTS = """
     SELECT (SELECT count(*) FROM intake.ticket) AS received, (SELECT count(*) FROM intake.rejected) AS refused,
@@ -67,7 +68,7 @@ class Watch:
         """Begin to look; `close` ends it."""
         consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
         await consumer.start()
-        parts = await within(30, lambda: partitions(consumer))
+        parts = await partitions(consumer)
         database = await asyncpg.connect(database_url, timeout=10, command_timeout=30)
         return cls(database, consumer, parts)
 

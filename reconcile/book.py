@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 from uuid import UUID
 
 from libs.shared.contracts import classification, dispatch, intake, notification, sla_timer
@@ -123,6 +124,14 @@ class Book:
         self.database.create_function("topic", 1, dict(enumerate(TOPICS, 1)).get, deterministic=True)
         self.database.executescript(SCHEMA)
         self.database.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let the file go; a temporary one is deleted."""

@@ -34,9 +34,9 @@ class Line:
 
 
 async def tell(book: Book, kafka: Mapping[str, Any], tickets: Sequence[str]) -> dict[str, list[Line]]:
-    """The stories of these tickets (ids in text), by time; the events' own words are fetched from Kafka again."""
+    """The stories of these tickets (ids in text), by time; the events' words are fetched from Kafka again."""
     places = [tuple(row[3:6]) for ticket in tickets for row in book.rows(SAID, ticket=keyed(ticket))]
-    bodies = await topic.bodies(kafka, places) if places else {}
+    bodies = await topic.bodies(kafka, places) if places and kafka else {}
     return {ticket: story(book, ticket, bodies) for ticket in tickets}
 
 

@@ -156,7 +156,6 @@ def rows(record: Any, window: Window, heard: Heard) -> Iterator[tuple[Any, ...]]
     assert id_ is not None
     key = keyed(record.key.decode())
     if not window.holds(key):
-        heard.count(record.topic, kind, id_)
         return
     at = (datetime.fromisoformat(headers["ce_time"].decode()) - EPOCH) // MICROSECOND
     source = SERVICE_CODES[headers["ce_source"].decode().removeprefix("zhida/")]

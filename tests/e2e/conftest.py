@@ -10,8 +10,10 @@ from deploy.local import backend, place, stack
 from deploy.local.stack import Stack
 from deploy.local.supervise import ProgramError
 from tests.conftest import THROWAWAYS
+from tests.e2e import stage
 from tests.e2e.department import Departments, played
 from tests.e2e.flow import Flow
+from tests.e2e.stage import Played
 from tests.e2e.zhida import Zhida
 
 
@@ -45,6 +47,14 @@ def healthy(whole: Stack) -> None:
         if not whole.programs.status(store).pid:
             whole.local.start(store)
     whole.start()
+
+
+@pytest.fixture(scope="session")
+async def demo_played() -> AsyncIterator[Played]:
+    """The demo, played once for all who look at what it leaves behind."""
+    own = place.throwaway(THROWAWAYS)
+    yield await stage.played(own)
+    own.delete()
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,17 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-from demo import collect
-from demo.fact import Facts, Seen, Sent
-from demo.reconciliation import CHECKS, entry, reconcile
+import reconcile
+from reconcile import Screens, Sources
 from tests.e2e import traffic
 from tests.e2e.play import playing
 from tests.e2e.screen import Screen, followed
@@ -36,13 +33,15 @@ class Ledger:
     zhida: Zhida
     screens: dict[str, Screen]
     log: Path  # of the simulated departments
+    book: reconcile.Ledger
+    since: datetime
     offered: list[dict[str, Any]] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
         """Tickets come in for as long as the block lasts, which ends once each is accepted."""
         stop = asyncio.Event()
-        flow = asyncio.create_task(traffic.flow(self.zhida, self._tickets(), stop))
+        flow = asyncio.create_task(traffic.flow(self.zhida, self._tickets(), stop, self.book))
         try:
             yield
             stop.set()
@@ -84,61 +83,33 @@ class Ledger:
             await asyncio.sleep(0.3)
 
     async def reconciled(self) -> None:
-        """Every ticket is closed, and nothing was lost or doubled on its way: all of the demo's checks hold."""
+        """Every ticket is closed, and nothing was lost or doubled on its way: all of the oracle's checks hold."""
         await self.closed()
         deadline = time.monotonic() + REST
-        checks = [check for check in CHECKS if check.find is not entry.inbound]  # some came by HTTP
-        while True:
-            facts = self._own(await self._facts())
-            findings = [str(each) for result in reconcile(facts, checks) for each in result.findings]
-            if not findings:
-                return
-            assert time.monotonic() < deadline, f"{len(findings)} findings: {findings[:20]}"
+        while not (found := await reconcile.reconcile(self._sources())).balances:
+            told = "\n".join(map(str, found.findings[:20]))
+            assert time.monotonic() < deadline, f"{sum(found.failed.values())} findings:\n{told}"
             await asyncio.sleep(0.5)
 
-    async def _facts(self) -> Facts:
-        seen = [_seen(name, shown) for name, screen in self.screens.items() for shown in screen.shown]
-        references = (f"{each['channel']}|{each['external_ref']}" for each in self.offered)
-        sent = [Sent("ticket", name, -1, place, datetime.now(UTC)) for place, name in enumerate(references)]
-        backend = self.zhida.stack.backend
-        return await collect.gather(
+    def _sources(self) -> Sources:
+        """All that is about this ledger's tickets: none but they were born since it was opened."""
+        backend, path = self.zhida.stack.backend, self.book.path.with_name("screens.jsonl")
+        path.unlink(missing_ok=True)
+        with Screens(path) as screens:
+            for name, screen in self.screens.items():
+                screens.opened(name)
+                for each in screen.shown:
+                    data = each.data
+                    screens.shown(name, each.number, data["notification_id"], each.kind, data["ticket_id"])
+        return Sources.of(
             backend.owner_database_url,
             backend.kafka_bootstrap_servers,
-            logs=[self.log],
-            sent=sent,
-            seen=seen,
-            followed=set(self.screens),
-        )
-
-    def _own(self, facts: Facts) -> Facts:
-        """What is about this ledger's tickets: other tests have theirs in the same Zhida."""
-        mine = {sent.reference for sent in facts.sent}
-        received = tuple(each for each in facts.received if each.reference in mine)
-        ids = {each.ticket_id for each in received}
-        names = {str(id_) for id_ in ids}
-
-        def about(items: Sequence[Any]) -> tuple[Any, ...]:
-            return tuple(each for each in items if each.ticket_id in ids)
-
-        engines = tuple(
-            dataclasses.replace(each, versions={key: count for key, count in each.versions.items() if key in names})
-            for each in facts.engines
-        )
-        return dataclasses.replace(
-            facts,
-            said=tuple(each for each in facts.said if each.key in names),
-            received=received,
-            refused=(),
-            judged=about(facts.judged),
-            dispatched=about(facts.dispatched),
-            orders=about(facts.orders),
-            deliveries=about(facts.deliveries),
-            questions=about(facts.questions),
-            clocks=about(facts.clocks),
-            notices=about(facts.notices),
-            hooks=tuple(each for each in facts.hooks if each.ticket_id in names),
-            calls=tuple(each for each in facts.calls if each.ticket_id in names),
-            engines=engines,
+            ledgers=[self.book.path],
+            receipts=[self.log],
+            streams=[path],
+            since=self.since,
+            whole=True,
+            closed=True,
         )
 
 
@@ -146,8 +117,10 @@ class Ledger:
 async def opened(zhida: Zhida, folder: Path) -> AsyncIterator[Ledger]:
     """A new ledger, with departments and agents at work."""
     names = [f"A{secrets.token_hex(4)}" for _ in range(3)]
+    since = datetime.now(UTC)
     async with playing(zhida, folder) as hall, followed(zhida, *names) as screens:
-        ledger = Ledger(zhida, screens, hall.log)
+        book = reconcile.Ledger(folder / "ledger.jsonl")
+        ledger = Ledger(zhida, screens, hall.log, book, since)
         closing = [asyncio.create_task(_close_answered(zhida, screen)) for screen in screens.values()]
         try:
             yield ledger
@@ -155,6 +128,7 @@ async def opened(zhida: Zhida, folder: Path) -> AsyncIterator[Ledger]:
             for task in closing:
                 task.cancel()
             await asyncio.gather(*closing, return_exceptions=True)
+            book.close()
 
 
 async def _close_answered(zhida: Zhida, screen: Screen) -> None:
@@ -172,15 +146,3 @@ async def _close_answered(zhida: Zhida, screen: Screen) -> None:
                 closed.add(ticket_id)
                 group.create_task(close(ticket_id))
         await asyncio.sleep(0.05)
-
-
-def _seen(name: str, shown: Any) -> Seen:
-    data = shown.data
-    return Seen(
-        agent=name,
-        number=shown.number,
-        id=UUID(data["notification_id"]),
-        kind=data["kind"],
-        ticket_id=UUID(data["ticket_id"]),
-        at=shown.at,
-    )

@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from libs.shared.events import INBOUND
+from reconcile import Ledger
 from tests.e2e.zhida import PATIENCE, PLATFORM, Zhida, producing
 
 PACE, RUSH, TRICKLE = 25.0, 100, 5.0  # tickets a second, tickets, tickets a second
@@ -39,23 +40,28 @@ def ticket(title: str, text: str, *, agent_id: str | None = None, **more: Any) -
     }
 
 
-async def hand_in(zhida: Zhida, offered: dict[str, Any]) -> None:
+async def hand_in(zhida: Zhida, offered: dict[str, Any], ledger: Ledger) -> None:
     """By HTTP, until intake has answered that it is taken."""
-    await zhida.insist(PLATFORM, "POST", "intake/v1/tickets", offered)
+    offer = ledger.offered(_name(offered))
+    answer = await zhida.insist(PLATFORM, "POST", "intake/v1/tickets", offered)
+    ledger.answered(offer, 202, answer["ticket_id"])
 
 
-async def publish(zhida: Zhida, waiting: "asyncio.Queue[dict[str, Any]]") -> None:
+async def publish(zhida: Zhida, waiting: "asyncio.Queue[dict[str, Any]]", ledger: Ledger) -> None:
     """By the inbound topic, for ever. What was not acknowledged is sent again, so it may stand there twice."""
     each: dict[str, Any] | None = None
+    offer = -1
     while True:
         deadline = time.monotonic() + PATIENCE
         try:
             async with producing(zhida.stack.backend.kafka_bootstrap_servers) as producer:
                 while True:
-                    each = each or await waiting.get()
-                    name = f"{each['channel']}|{each['external_ref']}"
-                    sent = producer.send_and_wait(INBOUND, json.dumps(each).encode(), key=name.encode())
-                    await asyncio.wait_for(sent, 10)
+                    if each is None:
+                        each = await waiting.get()
+                        offer = ledger.offered(_name(each))
+                    sent = producer.send_and_wait(INBOUND, json.dumps(each).encode(), key=_name(each).encode())
+                    place = await asyncio.wait_for(sent, 10)
+                    ledger.published(offer, place.partition, place.offset)
                     each, deadline = None, time.monotonic() + PATIENCE
                     waiting.task_done()
         except (KafkaError, TimeoutError, OSError):
@@ -64,7 +70,11 @@ async def publish(zhida: Zhida, waiting: "asyncio.Queue[dict[str, Any]]") -> Non
             await asyncio.sleep(0.2)
 
 
-async def flow(zhida: Zhida, tickets: Iterator[dict[str, Any]], stop: asyncio.Event) -> None:
+def _name(offered: dict[str, Any]) -> str:
+    return f"{offered['channel']}|{offered['external_ref']}"
+
+
+async def flow(zhida: Zhida, tickets: Iterator[dict[str, Any]], stop: asyncio.Event, ledger: Ledger) -> None:
     """Hand tickets in, every third by HTTP, until told to stop; ends once each is accepted.
 
     The first RUSH come at PACE, those after them at TRICKLE: the flow lasts as long as the machine needs, whatever
@@ -72,12 +82,12 @@ async def flow(zhida: Zhida, tickets: Iterator[dict[str, Any]], stop: asyncio.Ev
     """
     waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(publish(zhida, waiting))
+        publishing = group.create_task(publish(zhida, waiting, ledger))
         for number, each in enumerate(tickets):
             if number % 3:
                 waiting.put_nowait(each)
             else:
-                group.create_task(hand_in(zhida, each))
+                group.create_task(hand_in(zhida, each, ledger))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1 / (PACE if number < RUSH else TRICKLE))
             if stop.is_set():

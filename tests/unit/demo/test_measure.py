@@ -1,13 +1,23 @@
 """The demo's figures: percentiles, the two latencies by the receivers' and agents' own clocks, hand-overs, counts."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
-from demo import fact, measure
-from demo.measure import Spread
-from tests.unit.demo.run_of_one_ticket import SECOND, START, TICKET, facts
+from demo import measure
+from demo.measure import Hops, Measures, Spread
+from tests.unit.reconcile.run_of_one_ticket import START, Run, a_run
+
+PUBLISHED = {"ticket": 1, "repeat": 1, "bad": 1}
+
+
+@contextmanager
+def measured(run: Run) -> Iterator[Measures]:
+    book = run.book()
+    yield measure.measure(book, PUBLISHED)
+    book.close()
 
 
 @pytest.mark.parametrize(
@@ -24,32 +34,39 @@ def test_percentiles_are_those_of_the_nearest_rank(seconds: list[float], expecte
 
 
 def test_ticket_to_webhook_counts_from_the_producer_to_the_first_webhook() -> None:
-    run = facts()
-    run = replace(run, said=tuple(event for event in run.said if event.type != "ReviewRequested"))
-    assert measure.to_webhook(run) == [2.0]
+    run = a_run()
+    run.said = [each for each in run.said if each.type != "ReviewRequested"]
+    with measured(run) as found:
+        assert found.to_webhook == Spread(1, 2.0, 2.0, 2.0)
 
 
 def test_a_ticket_that_waited_for_a_person_is_not_measured() -> None:
-    assert measure.to_webhook(facts()) == []
+    with measured(a_run()) as found:
+        assert found.to_webhook is None
 
 
 def test_answer_to_screen_counts_from_the_last_answer_that_the_ticket_waited_for() -> None:
-    run = facts()
-    assert measure.to_screen(run) == [20.0 - 7.0, 20.0 - 16.0]
-    late = fact.Call("b", "answer", str(TICKET), str(SECOND), START + timedelta(seconds=25), 200, "late")
-    assert measure.to_screen(replace(run, calls=(*run.calls, late))) == [13.0, 4.0]
+    run = a_run()
+    with measured(run) as found:
+        assert found.to_screen == Spread(2, 20.0 - 16.0, 20.0 - 7.0, 20.0 - 7.0)
+    late = {**run.tables["call"][-1], "at": START + timedelta(seconds=25), "key": "late"}
+    run.tables["call"].append(late)
+    with measured(run) as found:
+        assert found.to_screen == Spread(2, 4.0, 13.0, 13.0)
 
 
 def test_hand_overs_are_held_against_the_linear_flow() -> None:
     """One round, one question and one rework would have been three walks along the line, and the return two more."""
-    assert measure.hops(facts()) == measure.Hops(ours=6, linear=3 * 4 + 2, tickets=1)
+    with measured(a_run()) as found:
+        assert found.hops == Hops(ours=6, linear=3 * 4 + 2, tickets=1)
 
 
 def test_counts_are_those_of_the_run() -> None:
-    found = measure.measure(facts())
-    assert (found.received, found.refused, found.repeats, found.closed, found.screens) == (1, 1, 1, 1, 1)
-    assert (found.orders, found.delivered, found.copies, found.failures) == (2, 2, 5, 1)
-    assert (found.returned, found.upheld, found.questions, found.replies, found.reopened) == (1, 1, 1, 1, 1)
-    assert (found.reviews, found.deciders) == (1, {"person": 1})
-    assert found.clocks == {"started": 1, "warned": 1, "breached": 0, "met": 1}
-    assert (found.events, found.redelivered) == (len(facts().said), 0)
+    run = a_run()
+    with measured(run) as found:
+        assert (found.received, found.refused, found.repeats, found.closed, found.screens) == (1, 1, 1, 1, 1)
+        assert (found.orders, found.delivered, found.copies, found.failures) == (2, 2, 5, 1)
+        assert (found.returned, found.upheld, found.questions, found.replies, found.reopened) == (1, 1, 1, 1, 1)
+        assert (found.reviews, found.deciders) == (1, {"person": 1})
+        assert found.clocks == {"started": 1, "warned": 1, "breached": 0, "met": 1}
+        assert (found.events, found.redelivered) == (len(run.said), 0)

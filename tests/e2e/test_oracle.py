@@ -1,0 +1,144 @@
+"""The oracle is alive: of a real run it says nothing, and each wrong planted in that run's own data it names."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from sqlalchemy.engine import make_url
+
+from deploy.local import backend
+from deploy.local.backend import Backend
+from reconcile import Report, Sources, gather, judge, ledger, reconcile
+from reconcile.book import Book
+from reconcile.check import CHECKS
+from tests.e2e.field import Field
+from tests.e2e.plant import PLANTED, Wrong
+from tests.e2e.stage import TICKETS, Played
+
+COPY = "planted"  # the database that wrongs are planted in
+
+
+@pytest.fixture(autouse=True)
+def healthy() -> None:
+    """The run's own Kafka and Postgres are started again; nothing of what the other tests share is needed."""
+
+
+async def copied(url: str) -> str:
+    """A copy of a database that nobody is connected to."""
+    target = make_url(url)
+    owner = await asyncpg.connect(target.set(database="postgres").render_as_string(hide_password=False))
+    try:
+        await owner.execute(f'CREATE DATABASE "{COPY}" TEMPLATE "{target.database}"')
+    finally:
+        await owner.close()
+    return target.set(database=COPY).render_as_string(hide_password=False)
+
+
+@contextlib.asynccontextmanager
+async def planting(book: Book, url: str, kafka: str, files: dict[str, list[dict[str, Any]]]) -> AsyncIterator[Field]:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    database = await asyncpg.connect(url)
+    try:
+        yield Field(book, database, kafka, producer, files)
+    finally:
+        await database.close()
+        await producer.stop()
+
+
+def left_behind(folder: Path, url: str, kafka: str) -> Sources:
+    return Sources.of(
+        url,
+        kafka,
+        ledgers=[folder / "ledger.jsonl"],
+        receipts=sorted(folder.glob("departments/*/log.jsonl")) or [folder / "receipts.jsonl"],
+        streams=[folder / "screens.jsonl"],
+        whole=True,
+        closed=True,
+    )
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Of the run as it was, and of the same with everything planted."""
+
+    clean: Report
+    planted: Report
+    tickets: dict[str, UUID | None]  # what was planted → the ticket it was done to
+
+    @property
+    def named(self) -> set[str]:
+        """Tickets that something was planted in."""
+        return {str(ticket) for ticket in self.tickets.values()}
+
+
+@pytest.fixture(scope="module")
+def stores_of_demo(demo_played: Played) -> Iterator[Backend]:
+    """The run's own Kafka and Postgres, started again."""
+    with backend.private(demo_played.place, say=lambda _: None) as local:
+        yield local.backend
+
+
+@pytest.fixture(scope="module")
+async def verdicts(demo_played: Played, stores_of_demo: Backend, tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
+    return await tried(demo_played.place.folder, stores_of_demo, tmp_path_factory.mktemp("planted"))
+
+
+async def tried(run: Path, stores: Backend, folder: Path) -> Verdicts:
+    """Judge a run, plant everything in a copy of it, and judge that."""
+    url, kafka = stores.owner_database_url, stores.kafka_bootstrap_servers
+    as_it_was = left_behind(run, url, kafka)
+    files = {
+        "ledger": list(ledger.read(as_it_was.ledgers)),
+        "receipts": list(ledger.read(as_it_was.receipts)),
+        "screens": list(ledger.read(as_it_was.streams)),
+    }
+    with await gather(as_it_was) as book:
+        clean = await judge(book, as_it_was)
+        copy = await copied(url)
+        async with planting(book, copy, kafka, files) as field:
+            done: dict[Wrong, UUID | None] = {}
+            for _, _, wrong in PLANTED:
+                if wrong not in done:
+                    done[wrong] = await wrong(field)
+    for name, lines in field.files.items():
+        (folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    planted = await reconcile(left_behind(folder, copy, kafka))
+    return Verdicts(clean, planted, {what: done[wrong] for what, _, wrong in PLANTED})
+
+
+def test_of_a_real_run_the_oracle_says_nothing(verdicts: Verdicts) -> None:
+    clean = verdicts.clean
+    assert [str(finding) for finding in clean.findings] == []
+    assert clean.counts["tickets"] == TICKETS
+    for account in clean.accounts:
+        assert account.records == sum(
+            (account.new, account.duplicate, account.dead, account.parked, account.skipped)
+        ), account
+        assert account.written == account.sent + account.pending, account
+
+
+@pytest.mark.parametrize(("what", "check"), [(what, check) for what, check, _ in PLANTED], ids=[p[0] for p in PLANTED])
+def test_what_is_planted_is_named(verdicts: Verdicts, what: str, check: str) -> None:
+    [result] = [each for each in verdicts.planted.results if each.check.name.startswith(check)]
+    ticket = verdicts.tickets[what]
+    assert result.count
+    assert {finding.ticket for finding in result.findings} & {None, str(ticket)}
+
+
+def test_nothing_is_said_of_tickets_that_nothing_was_done_to(
+    verdicts: Verdicts,
+) -> None:
+    assert [str(each) for each in verdicts.planted.findings if each.ticket and each.ticket not in verdicts.named] == []
+
+
+def test_every_check_is_tried_with_something_planted() -> None:
+    for check in CHECKS:
+        assert any(check.name.startswith(name) for _, name, _ in PLANTED), check.name
