@@ -7,7 +7,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test check lint e2e up down status logs reset lock format
+.PHONY: help setup demo bench reconcile test check lint e2e up down status logs reset lock format
 
 help: ## this list
 	@printf 'make demo    set up, then the whole flow on real Kafka and Postgres; TICKETS=file.csv and PACK=name to choose\n'
@@ -15,6 +15,7 @@ help: ## this list
 	@printf 'make bench   how fast it is beside bare programs; NAME=hop for one, SECONDS=60 for longer parts\n\n'
 	@printf 'make up      start Kafka, Postgres and all services here and leave them running\n'
 	@printf 'make status  what runs, and where\n'
+	@printf 'make reconcile  whether all that ran there adds up; OPTIONS="--closed --ledger FILE" and others\n'
 	@printf 'make logs    the logs; SERVICE=intake for one\n'
 	@printf 'make down    stop what `make up` started; the data stay\n'
 	@printf 'make reset   stop, and delete all local data\n\n'
@@ -33,6 +34,9 @@ demo: setup
 
 bench: setup
 	@$(PY) -m benchmarks $(NAME) $(if $(SECONDS),--seconds $(SECONDS)) $(foreach each,$(SET),--set $(each))
+
+reconcile: setup
+	@$(PY) -m deploy.local reconcile $(OPTIONS)
 
 test: check e2e
 

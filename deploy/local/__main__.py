@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|reset`: what `make up` and its like call."""
+"""`python -m deploy.local up|down|status|logs|reconcile|reset`: what `make up` and its like call."""
 
 import os
 import sys
@@ -77,6 +77,18 @@ def logs(names: tuple[str, ...]) -> None:
         _fail("no logs: nothing ran yet")
     follow = ["-F"] if sys.stdout.isatty() else []
     os.execvp("tail", ["tail", "-n", str(LINES), *follow, *files])
+
+
+@cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def reconcile(options: tuple[str, ...]) -> None:
+    """Run `zhida reconcile` on what runs here; its options and exit codes."""
+    running = stack.joined(Place(STATE), _say)
+    if running is None:
+        _say("nothing is running (`make up` starts it)")
+        sys.exit(2)
+    surroundings = environment.of(running.place, environment.services()[0], owner=True)
+    os.execve(sys.executable, [sys.executable, "-m", "reconcile", *options], surroundings)
 
 
 @cli.command()

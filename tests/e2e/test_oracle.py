@@ -1,6 +1,8 @@
 """The oracle is alive: of a real run it says nothing, and each wrong planted in that run's own data it names."""
 
+import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy.engine import make_url
 
-from deploy.local import backend
+from deploy.local import backend, environment
 from deploy.local.backend import Backend
-from reconcile import Report, Sources, gather, judge, ledger, reconcile
+from deploy.local.place import Place
+from reconcile import SERVICES, Report, Sources, gather, judge, ledger, reconcile
 from reconcile.book import Book
 from reconcile.check import CHECKS
 from tests.e2e.field import Field
@@ -72,6 +75,7 @@ class Verdicts:
     clean: Report
     planted: Report
     tickets: dict[str, UUID | None]  # what was planted → the ticket it was done to
+    commands: tuple[tuple[int, Any], tuple[int, Any]]  # exit code and JSON of `zhida reconcile`, of either
 
     @property
     def named(self) -> set[str]:
@@ -102,6 +106,7 @@ async def tried(run: Path, stores: Backend, folder: Path) -> Verdicts:
     }
     with await gather(as_it_was) as book:
         clean = await judge(book, as_it_was)
+        before = await command(run, url, kafka)
         copy = await copied(url)
         async with planting(book, copy, kafka, files) as field:
             done: dict[Wrong, UUID | None] = {}
@@ -111,7 +116,24 @@ async def tried(run: Path, stores: Backend, folder: Path) -> Verdicts:
     for name, lines in field.files.items():
         (folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     planted = await reconcile(left_behind(folder, copy, kafka))
-    return Verdicts(clean, planted, {what: done[wrong] for what, _, wrong in PLANTED})
+    commands = before, await command(run, copy, kafka)
+    return Verdicts(clean, planted, {what: done[wrong] for what, _, wrong in PLANTED}, commands)
+
+
+async def command(run: Path, url: str, kafka: str) -> tuple[int, Any]:
+    """`zhida reconcile` without any file, each service's schema read under its own role."""
+    secret = Place(run).secret
+    named = {name: environment.role_url(url, name, secret(f"{name}-password")) for name in SERVICES}
+    words = [word for name, address in named.items() for word in ("--database", f"{name}={address}")]
+    process = await asyncio.create_subprocess_exec(
+        *[environment.zhida(), "reconcile", "--json", "--settle", "0", *words],
+        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode in (0, 1), errors.decode()
+    return process.returncode, orjson.loads(told)
 
 
 def test_of_a_real_run_the_oracle_says_nothing(verdicts: Verdicts) -> None:
@@ -137,6 +159,14 @@ def test_nothing_is_said_of_tickets_that_nothing_was_done_to(
     verdicts: Verdicts,
 ) -> None:
     assert [str(each) for each in verdicts.planted.findings if each.ticket and each.ticket not in verdicts.named] == []
+
+
+def test_the_command_under_the_services_own_roles_says_the_same(verdicts: Verdicts) -> None:
+    (status, told), (planted_status, planted_told) = verdicts.commands
+    assert (status, told["balances"], told["counts"]["tickets"]) == (0, True, TICKETS)
+    assert (planted_status, planted_told["balances"]) == (1, False)
+    assert any(check["findings"] for check in planted_told["checks"])
+    assert planted_told["stories"]
 
 
 def test_every_check_is_tried_with_something_planted() -> None:
