@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,13 +13,15 @@ from uuid import UUID
 import asyncpg
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sqlalchemy.engine import make_url
 
 from deploy.local import backend, environment
 from deploy.local.backend import Backend
 from deploy.local.place import Place
-from reconcile import SERVICES, Report, Sources, gather, judge, ledger, reconcile
+from libs.shared.events import FLOW
+from reconcile import SERVICES, Report, Sources, Unseen, gather, judge, ledger, reconcile
 from reconcile.book import Book
 from reconcile.check import CHECKS
 from tests.e2e.field import Field
@@ -73,6 +76,7 @@ class Verdicts:
     """Of the run as it was, and of the same with everything planted."""
 
     clean: Report
+    window: Report  # of the later half of its tickets
     planted: Report
     tickets: dict[str, UUID | None]  # what was planted → the ticket it was done to
     commands: tuple[tuple[int, Any], tuple[int, Any]]  # exit code and JSON of `zhida reconcile`, of either
@@ -107,6 +111,9 @@ async def tried(run: Path, stores: Backend, folder: Path) -> Verdicts:
     with await gather(as_it_was) as book:
         clean = await judge(book, as_it_was)
         before = await command(run, url, kafka)
+        births = [row[0] for row in book.rows("SELECT ticket FROM ticket ORDER BY ticket")]
+        since = datetime.fromtimestamp(int.from_bytes(births[TICKETS // 2][:6], "big") / 1000, UTC)
+        window = await reconcile(replace(as_it_was, since=since, whole=False))
         copy = await copied(url)
         async with planting(book, copy, kafka, files) as field:
             done: dict[Wrong, UUID | None] = {}
@@ -117,7 +124,7 @@ async def tried(run: Path, stores: Backend, folder: Path) -> Verdicts:
         (folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     planted = await reconcile(left_behind(folder, copy, kafka))
     commands = before, await command(run, copy, kafka)
-    return Verdicts(clean, planted, {what: done[wrong] for what, _, wrong in PLANTED}, commands)
+    return Verdicts(clean, window, planted, {what: done[wrong] for what, _, wrong in PLANTED}, commands)
 
 
 async def command(run: Path, url: str, kafka: str) -> tuple[int, Any]:
@@ -159,6 +166,24 @@ def test_nothing_is_said_of_tickets_that_nothing_was_done_to(
     verdicts: Verdicts,
 ) -> None:
     assert [str(each) for each in verdicts.planted.findings if each.ticket and each.ticket not in verdicts.named] == []
+
+
+async def test_a_window_holds_the_tickets_born_in_it(verdicts: Verdicts) -> None:
+    assert verdicts.window.failed == {}
+    assert verdicts.window.counts["tickets"] == TICKETS // 2
+    assert 0 < verdicts.window.counts["work orders"] < verdicts.clean.counts["work orders"]
+
+
+async def test_topics_that_have_forgotten_the_beginning_cannot_be_judged_from_there(
+    verdicts: Verdicts, demo_played: Played, stores_of_demo: Backend
+) -> None:
+    kafka, url = stores_of_demo.kafka_bootstrap_servers, stores_of_demo.owner_database_url
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.delete_records({TopicPartition(FLOW, 0): RecordsToDelete(before_offset=1)})
+    await admin.close()
+    with pytest.raises(Unseen, match=r"the topics go back to .* only"):
+        await reconcile(left_behind(demo_played.place.folder, url, kafka))
 
 
 def test_the_command_under_the_services_own_roles_says_the_same(verdicts: Verdicts) -> None:
