@@ -170,7 +170,7 @@ def test_nothing_is_said_of_tickets_that_nothing_was_done_to(
 
 async def test_a_window_holds_the_tickets_born_in_it(verdicts: Verdicts) -> None:
     assert verdicts.window.failed == {}
-    assert verdicts.window.counts["tickets"] == TICKETS // 2
+    assert TICKETS // 2 <= verdicts.window.counts["tickets"] < TICKETS  # more where several were born in one instant
     assert 0 < verdicts.window.counts["work orders"] < verdicts.clean.counts["work orders"]
 
 
