@@ -39,6 +39,7 @@ CREATE TABLE inbound (partition INT, place INT, key TEXT, PRIMARY KEY (partition
 
 -- The services' tables.
 CREATE TABLE ticket (ticket BLOB, reference TEXT, agent TEXT, channel TEXT, at INT, stage TEXT);
+CREATE TABLE signpost (reference TEXT, ticket BLOB);  -- which ticket stands under a reference
 CREATE TABLE refused (partition INT, place INT, reference TEXT);
 CREATE TABLE judged (ticket BLOB, state TEXT, decided_by TEXT, waiting INT, by_person INT);
 CREATE TABLE dispatched (ticket BLOB, state TEXT, round INT, agent TEXT, rulings INT);
@@ -80,6 +81,7 @@ INDICES = """
 CREATE INDEX said_by_type ON said (type, ticket, subject, place);
 CREATE UNIQUE INDEX ticket_by_id ON ticket (ticket);
 CREATE INDEX ticket_by_reference ON ticket (reference);
+CREATE INDEX signpost_by_ticket ON signpost (ticket);
 CREATE INDEX refused_by_place ON refused (partition, place);
 CREATE INDEX judged_by_ticket ON judged (ticket);
 CREATE INDEX dispatched_by_ticket ON dispatched (ticket);

@@ -24,6 +24,8 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
         "ticket": """SELECT uuid_send(t.ticket_id), t.channel || '|' || t.external_ref, t.agent_id, t.channel,
             {us:t.received_at}, s.stage
             FROM intake.ticket t LEFT JOIN intake.ticket_stage s ON s.ticket_id = t.ticket_id WHERE {w:t.ticket_id}""",
+        "signpost": """SELECT channel || '|' || external_ref, uuid_send(ticket_id) FROM intake.reference
+            WHERE {w:ticket_id}""",
         "refused": 'SELECT partition, "offset", reference FROM intake.rejected WHERE {w:rejected_id}',
     },
     "classification": {

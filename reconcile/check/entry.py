@@ -46,6 +46,14 @@ CHECKS = (
         FROM ticket GROUP BY reference HAVING count(*) > 1""",
     ),
     Check(
+        "every reference leads to its ticket",
+        """SELECT t.ticket, 'intake holds it as ' || t.reference || ', and no reference leads to it' FROM ticket t
+        WHERE NOT EXISTS (SELECT 1 FROM signpost s WHERE s.ticket = t.ticket AND s.reference = t.reference)
+        UNION ALL
+        SELECT s.ticket, s.reference || ' leads to it, and intake does not hold it' FROM signpost s
+        WHERE NOT EXISTS (SELECT 1 FROM ticket t WHERE t.ticket = s.ticket)""",
+    ),
+    Check(
         "no ticket stands in intake that nobody offered",
         """SELECT t.ticket, 'intake holds ' || t.reference || ', which nobody offered' FROM ticket t
         WHERE :whole AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.reference = t.reference)""",

@@ -169,6 +169,8 @@ PLANTED: list[tuple[str, str, Wrong]] = [
     ("a lost ticket", "what was accepted is exactly one ticket", lost),
     ("another ticket's id in the answer", "every answer names the ticket that stands", answered_otherwise),
     ("a ticket out of a refused offer", "what was not accepted is no ticket", refused_and_taken),
+    ("a reference that is gone", "every reference leads to its ticket",
+     sql("DELETE FROM intake.reference WHERE ticket_id = $1")),
     ("a ticket from nowhere", "no ticket stands in intake that nobody offered", offered_by_nobody),
     ("a published record that is nowhere", "the inbound topic holds what was published", offered_by_nobody),
     ("a bad record that was taken", "what cannot be a ticket is refused", taken_though_bad),

@@ -125,6 +125,7 @@ def a_run() -> Run:
         "ticket": [
             {"ticket": TICKET, "reference": REFERENCE, "channel": "95598", "at": START, "stage": "closed"}
         ],
+        "signpost": [{"reference": REFERENCE, "ticket": TICKET}],
         "refused": [{"partition": 0, "place": 1, "reference": "0:1"}],
         "judged": [
             {"ticket": TICKET, "state": "classified", "decided_by": "demo-reviewer", "waiting": 0, "by_person": 1}

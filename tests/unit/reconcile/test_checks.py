@@ -31,6 +31,7 @@ DISPATCH, FLOW = SERVICE_CODES["dispatch"], "zhida.tickets.v1"
 ACCEPTED = "what was accepted is exactly one ticket"
 ANSWERS = "every answer names the ticket that stands in intake"
 UNACCEPTED = "what was not accepted is no ticket, or one where nobody knows; never two"
+SIGNPOSTS = "every reference leads to its ticket"
 STRAYS = "no ticket stands in intake that nobody offered"
 INBOUND = "the inbound topic holds what was published, and nothing that nobody offered"
 REFUSALS = "what cannot be a ticket is refused, and nothing else is"
@@ -162,6 +163,8 @@ DOCTORED: list[tuple[str, str, Doctor]] = [
     (UNACCEPTED, "an unknown outcome that became two tickets", all_of(
         copy("offer", 0, id=7, reference="u", place=None), copy("ticket", 0, ticket=STRANGER, reference="u"),
         copy("ticket", 0, ticket=UUID(int=98), reference="u"))),
+    (SIGNPOSTS, "a ticket that its reference does not lead to", drop("signpost", 0)),
+    (SIGNPOSTS, "a reference that leads nowhere", drop("ticket", 0)),
     (STRAYS, "a ticket from nowhere", copy("ticket", 0, ticket=STRANGER, reference="x")),
     (INBOUND, "a published record that is nowhere", drop("inbound", 2)),
     (INBOUND, "a record that nobody published", add("inbound", partition=0, place=3, key="95598|Z")),
