@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -34,14 +34,14 @@ FENCE = text("""
     UPDATE fence f SET next_offset = w.stop FROM want w JOIN held USING (topic, partition)
     WHERE f.topic = w.topic AND f.partition = w.partition""")
 
-# Claims event ids, but none of a ticket that has parked events; gives the new ids and those tickets' keys.
+# Claims event ids, but none of a ticket that has parked events; gives the ids claimed before and those tickets' keys.
 CLAIM = text("""
     WITH want AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS w(id, key)),
     shut AS (SELECT key FROM parked_key WHERE key = ANY(CAST(:watched AS text[]))),
     claimed AS (
         INSERT INTO inbox (id) SELECT DISTINCT id FROM want WHERE key NOT IN (SELECT key FROM shut) ORDER BY id
         ON CONFLICT DO NOTHING RETURNING id)
-    SELECT id, NULL AS key FROM claimed UNION ALL SELECT NULL, key FROM shut""")
+    SELECT id, NULL AS key FROM want WHERE id NOT IN (SELECT id FROM claimed) UNION ALL SELECT NULL, key FROM shut""")
 
 
 @dataclass
@@ -116,7 +116,7 @@ class Bus:
         """One transaction; with a `reason`, the (single) record is buried instead of handled."""
         stops = {(record.topic, record.partition): record.offset + 1 for record in records}
         parts = sorted(stops)
-        heard = hear(self.running, records, reason)
+        heard, skipped = hear(self.running, records, reason)
         prepared = await prepare(self.running, [each.event for each in heard if each.event])
         async with self.running.engine.connect() as connection:
             with telemetry.STAGE_SECONDS.labels("transaction").time():
@@ -137,44 +137,45 @@ class Bus:
         telemetry.BATCH_SIZE.labels("records").observe(len(records))
         if tx:
             db.committed(tx)
-        skipped = Counter(record.type for record in records)
-        skipped.subtract(Counter(each.record.type for each in heard))
         for type_, count in skipped.items():
-            telemetry.EVENTS.labels(type_ if type_.startswith("zhida.") else "other", "skipped").inc(count)
+            name = type_.decode(errors="replace") if type_.startswith(b"zhida.") else "other"
+            telemetry.EVENTS.labels(name, "skipped").inc(count)
 
     async def _effects(self, heard: "Sequence[Heard]", connection: Any, prepared: dict[UUID, Any]) -> Transaction:
-        tx = await db.begun(self.running, connection, {each.key for each in heard if each.key})
+        watched = sorted({each.key for each in heard if each.key})
+        tx = await db.begun(self.running, connection, watched)
         tx.prepared = prepared
         broken: set[str] = set()  # tickets with an undecodable record in this batch: what follows it is parked
-        wanted: list[Heard] = []
-        for each in heard:
-            if each.error and each.key:
-                broken.add(each.key)
-            elif each.event and each.key not in broken:
-                wanted.append(each)
-        rows = await tx.rows(
-            CLAIM,
-            ids=[each.id for each in wanted],
-            keys=[each.key for each in wanted],
-            watched=sorted({each.key for each in heard if each.key}),
-        )
-        new = {row.id for row in rows if row.id}
-        shut = {row.key for row in rows if row.key}
-        graves, events, raw = [], [], defaultdict(list)
-        for each in heard:
-            if each.error or each.key in shut or (each.event and each.key in broken and each not in wanted):
-                graves.append(Grave(each.record, each.key or None, each.error))
-            elif each.event and each.id in new:
-                new.discard(each.id)
-                events.append(each.event)
-            elif each.event:
-                telemetry.EVENTS.labels(each.record.type, "duplicate").inc()
+        graves: list[Grave] = []
+        wanted: list[tuple[Record, str, Event]] = []
+        raw: dict[str, list[Record]] = defaultdict(list)
+        for record, key, event, error in heard:
+            if event and key not in broken:
+                wanted.append((record, key, event))
+            elif event or error:
+                graves.append(Grave(record, key or None, error))
+                if key:
+                    broken.add(key)
             else:
-                raw[each.record.topic].append(each.record)
+                raw[record.topic].append(record)
+        ids = [event.envelope.id for _, _, event in wanted]
+        rows = await tx.rows(CLAIM, ids=ids, keys=[key for _, key, _ in wanted], watched=watched)
+        old = {row.id for row in rows}
+        shut = {row.key for row in rows}
+        events: list[Event] = []
+        for id_, (record, key, event) in zip(ids, wanted, strict=True):
+            if key in shut:
+                graves.append(Grave(record, key, None))
+            elif id_ in old:
+                telemetry.EVENTS.labels(record.type, "duplicate").inc()
+            else:
+                old.add(id_)
+                events.append(event)
         if graves:
             settings = self.running.settings
             buried = sum(1 for grave in graves if grave.error)
             self.health.bury(buried, settings.bury_limit, settings.bury_ratio)
+            graves.sort(key=lambda grave: grave.record[:3])  # in order within each partition
             await dead.bury(tx, graves, settings.park_limit)
         await deliver(events, tx)
         for topic, part in raw.items():
@@ -186,8 +187,7 @@ class Bus:
         return tx
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class Heard(NamedTuple):
     """A record this service hears: an event, a raw record (`event` None), or one that cannot be (`error`)."""
 
     record: Record
@@ -195,30 +195,27 @@ class Heard:
     event: Event | None = None
     error: str | None = None
 
-    @property
-    def id(self) -> UUID | None:
-        """The event's id."""
-        return self.event.envelope.id if self.event else None
 
-
-def hear(running: Running, records: Iterable[Record], reason: str | None = None) -> list[Heard]:
-    """Decode what this service hears and pass over the rest by its type, before decoding."""
-    kinds = {kind.type: kind for kind in running.service.hears}
-    heard = []
+def hear(running: Running, records: Iterable[Record], reason: str | None = None) -> tuple[list[Heard], Counter[bytes]]:
+    """Decode what this service hears and pass over the rest by its type, before decoding; gives what, and how many."""
+    kinds = {kind.type.encode(): kind for kind in running.service.hears}
+    heard, skipped = [], Counter[bytes]()
     for record in records:
-        key = _stream(record.key)
+        type_ = record.headers.get("ce_type", b"")
+        kind = kinds.get(type_)
         if record.topic in running.service.receives:
-            heard.append(Heard(record, key if reason else "", error=reason))
-        elif kind := kinds.get(record.type):
-            if reason:
-                heard.append(Heard(record, key, error=reason))
-                continue
+            heard.append(Heard(record, _stream(record.key) if reason else "", error=reason))
+        elif kind is None:
+            skipped[type_] += 1
+        elif reason:
+            heard.append(Heard(record, _stream(record.key), error=reason))
+        else:
             try:
-                event = decode(kind, dict(record.headers), record.value)
+                event = decode(kind, record.headers, record.value)
                 heard.append(Heard(record, event.key, event))
             except ContractError as error:
-                heard.append(Heard(record, key, error=str(error)))
-    return heard
+                heard.append(Heard(record, _stream(record.key), error=str(error)))
+    return heard, skipped
 
 
 def _stream(key: bytes | None) -> str:
@@ -241,19 +238,20 @@ async def prepare(running: Running, events: Sequence[Event]) -> dict[UUID, Any]:
 
 async def deliver(events: Sequence[Event], tx: Transaction) -> None:
     """Call the handlers: a ticket's k-th event in round k, by type inside a round, so that nothing is reordered."""
-    rounds: list[dict[type[Event], list[Event]]] = []
-    seen: Counter[str] = Counter()
-    for event in events:
-        place = seen[event.key]
-        seen[event.key] += 1
-        if place == len(rounds):
+    keys = [event.key for event in events]
+    rounds: list[dict[type[Event], list[int]]] = []
+    seen: dict[str, int] = {}
+    for place, key in enumerate(keys):
+        number = seen[key] = seen.get(key, -1) + 1
+        if number == len(rounds):
             rounds.append(defaultdict(list))
-        rounds[place][type(event)].append(event)
+        rounds[number][type(events[place])].append(place)
     service = tx.running.service
     for groups in rounds:
-        for kind, group in groups.items():
+        for kind, places in groups.items():
             handler = service.hears[kind]
-            parents = {event.key: event.envelope.traceparent for event in group}
+            group = [events[place] for place in places]
+            parents = {keys[place]: events[place].envelope.traceparent for place in places}
             with telemetry.spans(f"{service.name} {kind.__name__}", parents) as causes:
                 tx.causes.update(causes)
                 if takes_many(handler):

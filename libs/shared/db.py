@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from libs.shared.events import Envelope, Event, encode, uuid7
+from libs.shared.events import Envelope, Event, encode, uuid7, uuid7s
 from libs.shared.telemetry import new_traceparent
 
 if TYPE_CHECKING:
@@ -158,20 +158,20 @@ class Transaction:
             await write(self, items)
         if not self.said:
             return
-        left = Counter(event.key for event in self.said)
-        ids, backs, parents = [], [], []
-        for event in self.said:
-            key = event.key
+        keys = [event.key for event in self.said]
+        left = Counter(keys)
+        backs, parents = [], []
+        for key in keys:
             left[key] -= 1
             backs.append(left[key])
             parent = self.causes.get(key) or self.traces.get(key)
             parents.append(parent or self.causes.setdefault(key, new_traceparent()))
-            ids.append(uuid7(self.now))
+        ids = uuid7s(self.now, len(keys))
         await self.run(
             PUBLISH,
             ids=ids,
             topics=[event.topic for event in self.said],
-            keys=[event.key for event in self.said],
+            keys=keys,
             types=[event.type for event in self.said],
             backs=backs,
             parents=parents,

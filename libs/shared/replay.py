@@ -48,12 +48,12 @@ async def _replay_one(running: Running, pick: Any, parameters: dict[str, Any], k
                 return False
             row = rows[0]
             record = _record(row)
-            heard = next(iter(bus.hear(running, [record])), None)
+            heard = next(iter(bus.hear(running, [record])[0]), None)
             if heard and heard.error:
                 raise db.Poison(heard.error)
             if heard and heard.event:
                 tx.prepared = await bus.prepare(running, [heard.event])
-                if await tx.run(CLAIM_ONE, id=heard.id):
+                if await tx.run(CLAIM_ONE, id=heard.event.envelope.id):
                     await bus.deliver([heard.event], tx)
             elif heard:
                 await running.service.receives[record.topic]([record], tx)

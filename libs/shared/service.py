@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_origin, get_type_hints
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -27,8 +27,7 @@ Handler = Callable[..., Awaitable[Any]]
 PORTS = {"intake": 8101, "classification": 8102, "dispatch": 8103, "sla_timer": 8104, "notification": 8105}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A Kafka record as it lies in its partition."""
 
     topic: str

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -181,7 +180,7 @@ async def test_zombie_stopped_inside_a_transaction_changes_nothing(database: str
             if row.next_offset:
                 stale = h.raw(topic, record.key, record.value, record.headers, 0)
                 with pytest.raises(Fenced):
-                    await h.bus.take([replace(stale, partition=number)], positions)
+                    await h.bus.take([stale._replace(partition=number)], positions)
         assert await seen(h) == {ticket: [1]}
 
 
