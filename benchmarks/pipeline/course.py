@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import math
 import time
 from collections import Counter
@@ -211,4 +212,6 @@ async def _load(place: Place, topic: str, database_url: str, table: str, prefix:
         receiver = await stack.enter_async_context(receiving())
         tickets = Tickets(f"{prefix}{time.time_ns() // 1_000_000_000}", ticket.forms())
         publisher = await stack.enter_async_context(publishing(place.kafka, topic, tickets))
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)  # as the services: what is noted lives until the end
         yield Pipeline(place, publisher, receiver, tickets, database_url, table)

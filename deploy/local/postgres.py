@@ -22,7 +22,8 @@ SETTINGS = {
     "unix_socket_directories": "",  # a socket's path may have 107 bytes at most; the loopback port serves everyone
     "max_connections": "200",
     "shared_buffers": "128MB",
-    "max_wal_size": "1GB",
+    "max_wal_size": "4GB",  # else a storm makes a checkpoint every half minute, and whole pages are written again
+    "checkpoint_timeout": "15min",
     "fsync": "on",
     "synchronous_commit": "on",
     "jit": "off",
