@@ -117,6 +117,8 @@ class Transaction:
     causes: dict[str, str] = field(default_factory=dict)  # ticket key → traceparent of what caused the change
     traces: dict[str, str] = field(default_factory=dict)  # locked key → traceparent of the first thing said about it
     prepared: dict[UUID, Any] = field(default_factory=dict)  # event id → what `prepares` made of it
+    keys: frozenset[str] = frozenset()  # locked when it began
+    memory: dict[Any, Any] = field(default_factory=dict)  # what a service's store remembers until the end
     said: list[Event] = field(default_factory=list)
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     gathered: dict[Callable[["Transaction", list[Any]], Awaitable[None]], list[Any]] = field(default_factory=dict)
@@ -208,9 +210,10 @@ async def transaction(running: "Running", keys: Iterable[str] = ()) -> AsyncIter
 
 async def begun(running: "Running", connection: AsyncConnection, keys: Iterable[str]) -> Transaction:
     """Take the locks and read the clock, in one statement."""
-    row = (await connection.execute(LOCK, {"keys": sorted({key for key in keys if key})})).one()
+    wanted = {key for key in keys if key}
+    row = (await connection.execute(LOCK, {"keys": sorted(wanted)})).one()
     traces = dict(zip(row.streams or (), row.parents or (), strict=True))
-    return Transaction(connection, running, row.now, traces=traces)
+    return Transaction(connection, running, row.now, traces=traces, keys=frozenset(wanted))
 
 
 def committed(tx: Transaction) -> None:

@@ -14,7 +14,7 @@ from libs.shared.keep import timely
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.dispatch import store
-from services.dispatch.command import agent, ground
+from services.dispatch.command import ground
 from services.dispatch.delivery.sender import Sender
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
@@ -22,6 +22,7 @@ from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.ticket import Brief, Entry, Ticket
 from services.dispatch.settings import DispatchSettings
+from services.dispatch.store.owner import Owners
 
 FALL_BACK = 80  # percent of the accept clock: the inbox must be left time to act. Before: one more attempt at once
 
@@ -32,6 +33,7 @@ class Resources:
 
     delivery_keys: tuple[bytes, ...]  # the current one first; none: no webhooks
     known: set[tuple[str, str]] = field(default_factory=set)  # departments (code, name) that are in the table
+    owners: Owners = field(default_factory=Owners)
 
 
 @asynccontextmanager
@@ -79,6 +81,7 @@ async def _send_out(tx: Transaction, briefs: dict[UUID, Brief], orders: Sequence
         return
     amendments = await store.ticket.amendments(tx, briefs)
     await store.order.add(tx, orders)
+    tx.after_commit(lambda: tx.running.resources.owners.remember(orders))
     webhooks = []
     for order in orders:
         brief = briefs[order.ticket_id]
@@ -94,7 +97,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     A ticket that has its answer is left alone.
     """
     detail = {"situation": event.situation.code, "matrix_version": event.matrix_version, "late": ticket.state != "open"}
-    store.ticket.note(tx, [Entry(event.ticket_id, None, "classified_again", event.decided_by, detail)])
+    store.held.write(tx, [Entry(event.ticket_id, None, "classified_again", event.decided_by, detail)])
     if ticket.state != "open":
         return
     wanted, dropped = tickets.moved(tickets.executing(event), shares)
@@ -102,9 +105,10 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     cancelled = [ground.step(order, "cancel") for order in dropped]
     new = _orders(tx, event.ticket_id, wanted)
     await store.ticket.rebrief(tx, brief)
-    await store.order.save(tx, cancelled)
-    await store.court.void(tx, event.ticket_id, [order.work_order_id for order in cancelled], event.decided_by)
-    await agent.stop(tx, event.ticket_id, cancelled, "classified_again")
+    store.held.write(tx, cancelled)
+    await store.court.void(tx, [(order, event.decided_by) for order in cancelled])
+    await store.delivery.cancel(tx, cancelled)
+    await store.delivery.add(tx, ground.stopped(cancelled, "classified_again"))
     for order in cancelled:
         tx.publish(
             says.WorkOrderCancelled(
@@ -118,7 +122,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     ticket = replace(ticket, brief=brief, transfers=ticket.transfers + min(len(cancelled), len(new)))
     gone = {order.work_order_id: order for order in cancelled}
     shares = [gone.get(order.work_order_id, order) for order in shares]
-    await ground.conclude(tx, ticket, [*shares, *new])
+    ground.conclude(tx, ticket, [*shares, *new])
 
 
 async def amend(events: list[TicketAmended], tx: Transaction) -> None:

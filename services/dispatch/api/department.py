@@ -156,10 +156,11 @@ async def _do(
     request: Request, who: Caller, work_order_id: UUID, handler: Handler, args: Any, *, body: Body | None = None
 ) -> Response:
     """Run a department's command on its own work order; another's does not exist for it."""
-    found = await store.order.find(running(request), work_order_id)
-    if found is None or not ("admin" in who.scopes or found[1].department == who.principal):
+    process = running(request)
+    owner = await process.resources.owners.find(process, work_order_id)
+    if owner is None or not ("admin" in who.scopes or owner[1] == who.principal):
         raise Refused(404, "Not found", "this department has no such work order")
-    return await command(request, handler, args, key=str(found[1].ticket_id), body=body)
+    return await command(request, handler, args, key=str(owner[0]), body=body)
 
 
 async def _seen(request: Request, work_order_id: UUID, who: Caller) -> tuple[Ticket, WorkOrder]:

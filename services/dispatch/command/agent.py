@@ -9,7 +9,7 @@ from libs.shared.contracts import dispatch as says
 from libs.shared.db import Transaction
 from services.dispatch import store
 from services.dispatch.command import ground
-from services.dispatch.command.ground import refusing, step, the_order, the_ticket
+from services.dispatch.command.ground import Step, order_in, step, ticket_in
 from services.dispatch.domain import order as orders
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
@@ -67,40 +67,40 @@ def ticket_standing(ticket: Ticket) -> dict[str, object]:
     }
 
 
-@refusing
-async def ask_departments(args: AskDepartments, tx: Transaction) -> Answer:
+async def ask_departments(args: list[AskDepartments], tx: Transaction) -> list[Answer | Refused]:
     """The agent's question straight to the departments; one question for each."""
-    ticket, shares = await the_ticket(tx, args.ticket_id)
-    asked = _asked(args, ticket, shares)
-    questions = [
-        Question(tx.new_id(), args.ticket_id, order.work_order_id, "agent", args.by, args.text, asked_at=tx.now)
-        for order in asked
-    ]
-    await store.question.add(tx, questions)
-    await store.ticket.save(tx, [replace(ticket, messages=ticket.messages + 1)])
-    webhooks = []
-    for question, order in zip(questions, asked, strict=True):
-        data = payload.about(order, question_id=question.question_id, text=args.text, agent_id=args.by)
-        webhooks.append(Webhook(order.department, "question.asked", data, order.ticket_id, order.work_order_id))
-        tx.publish(
-            says.QuestionAsked(
-                ticket_id=order.ticket_id,
-                work_order_id=order.work_order_id,
-                question_id=question.question_id,
-                asked_by="agent",
-                asker=args.by,
-                department=ground.department_of(order),
-                agent_id=args.by,
-                channel=ticket.brief.channel,
-                text=args.text,
-            )
+    await store.order.load(tx)
+
+    def one(each: AskDepartments) -> Step:
+        ticket, shares = ticket_in(tx, each.ticket_id)
+        asked = _asked(each, ticket, shares)
+        questions = [
+            Question(tx.new_id(), each.ticket_id, order.work_order_id, "agent", each.by, each.text, asked_at=tx.now)
+            for order in asked
+        ]
+        pairs = list(zip(questions, asked, strict=True))
+        told = [
+            {"question_id": question.question_id, "work_order_id": order.work_order_id, "department": order.department}
+            for question, order in pairs
+        ]
+        return Step(
+            Answer(201, {"ticket_id": each.ticket_id, "questions": told}),
+            [replace(ticket, messages=ticket.messages + 1)],
+            [ground.asked(ticket, order, question) for question, order in pairs],
+            webhooks=[
+                Webhook(
+                    order.department,
+                    "question.asked",
+                    payload.about(order, question_id=question.question_id, text=each.text, agent_id=each.by),
+                    order.ticket_id,
+                    order.work_order_id,
+                )
+                for question, order in pairs
+            ],
+            questions=questions,
         )
-    await store.delivery.add(tx, webhooks)
-    told = [
-        {"question_id": question.question_id, "work_order_id": order.work_order_id, "department": order.department}
-        for question, order in zip(questions, asked, strict=True)
-    ]
-    return Answer(201, {"ticket_id": args.ticket_id, "questions": told})
+
+    return await ground.each(tx, args, one)
 
 
 def _asked(args: AskDepartments, ticket: Ticket, shares: Sequence[WorkOrder]) -> list[WorkOrder]:
@@ -121,117 +121,114 @@ def _asked(args: AskDepartments, ticket: Ticket, shares: Sequence[WorkOrder]) ->
     return able
 
 
-@refusing
-async def reply(args: Reply, tx: Transaction) -> Answer:
+async def reply(args: list[Reply], tx: Transaction) -> list[Answer | Refused]:
     """The reply, straight back to whoever asked; the same reply twice changes nothing."""
-    question = await store.question.find(tx, args.question_id)
-    if question is None:
-        raise Refused(404, "Not found", "there is no such question")
-    told = {"question_id": args.question_id, "work_order_id": question.work_order_id, "ticket_id": question.ticket_id}
-    if question.reply is not None:
-        if question.reply == args.text:
-            return Answer(200, told)
-        raise Illegal("answered", "answer", (), "this question has been answered")
-    ticket, order = await the_order(tx, question.work_order_id)
-    if ticket.state == "closed":
-        raise Illegal("closed", "answer", (), "the ticket is closed")
-    await store.question.reply(tx, question, args.text, args.by)
-    await store.ticket.save(tx, [replace(ticket, messages=ticket.messages + 1)])
-    if question.asked_by == "department":
+    await store.order.load(tx)
+    questions = await store.question.some(tx, [each.question_id for each in args])
+
+    def one(each: Reply) -> Step:
+        question = questions.get(each.question_id)
+        if question is None:
+            raise Refused(404, "Not found", "there is no such question")
+        told = {
+            "question_id": each.question_id,
+            "work_order_id": question.work_order_id,
+            "ticket_id": question.ticket_id,
+        }
+        if question.reply is not None:
+            if question.reply == each.text:
+                return Step(Answer(200, told))
+            raise Illegal("answered", "answer", (), "this question has been answered")
+        ticket, order = order_in(tx, question.work_order_id)
+        if ticket.state == "closed":
+            raise Illegal("closed", "answer", (), "the ticket is closed")
         data = payload.about(
-            order, question_id=args.question_id, question=question.text, text=args.text, agent_id=args.by
+            order, question_id=each.question_id, question=question.text, text=each.text, agent_id=each.by
         )
         webhook = Webhook(order.department, "question.answered", data, order.ticket_id, order.work_order_id)
-        await store.delivery.add(tx, [webhook])
-    tx.publish(
-        says.QuestionAnswered(
+        event = says.QuestionAnswered(
             ticket_id=order.ticket_id,
             work_order_id=order.work_order_id,
-            question_id=args.question_id,
+            question_id=each.question_id,
             asked_by=question.asked_by,
             department=ground.department_of(order),
             agent_id=question.asker if question.asked_by == "agent" else ticket.brief.agent_id,
             channel=ticket.brief.channel,
-            text=args.text,
+            text=each.text,
         )
-    )
-    return Answer(200, told)
+        return Step(
+            Answer(200, told),
+            [replace(ticket, messages=ticket.messages + 1)],
+            [event],
+            webhooks=[webhook] if question.asked_by == "department" else [],
+            replies=[replace(question, reply=each.text, replied_by=each.by, replied_at=tx.now)],
+        )
+
+    return await ground.each(tx, args, one)
 
 
-@refusing
-async def close(args: Close, tx: Transaction) -> Answer:
-    """Close the ticket; departments that were still working on it are told to stop."""
-    ticket, shares = await the_ticket(tx, args.ticket_id)
-    if ticket.state == "closed" and ticket.satisfied == args.satisfied:
-        return Answer(200, ticket_standing(ticket))
-    state = tickets.after(ticket, "close")
-    if ticket.state == "open" and args.satisfied is not None:
-        raise ground.bad("satisfied", "the ticket has no answer yet that the customer could judge")
-    closed = replace(ticket, state=state, closed_at=tx.now, satisfied=args.satisfied)
-    done = [step(order, "close") for order in shares if "close" in orders.allowed(order)]
-    working = [order for order in shares if order.state in OPEN]
-    await store.ticket.save(tx, [closed])
-    await store.order.save(tx, done)
-    await store.court.void(tx, args.ticket_id, [order.work_order_id for order in working], args.by)
-    store.ticket.note(
-        tx, [Entry(args.ticket_id, None, "closed", args.by, {"satisfied": args.satisfied, "from": ticket.state})]
-    )
-    await stop(tx, args.ticket_id, working, "ticket_closed")
-    tx.publish(says.TicketClosed(ticket_id=args.ticket_id, by=args.by, satisfied=args.satisfied))
-    return Answer(200, ticket_standing(closed))
+async def close(args: list[Close], tx: Transaction) -> list[Answer | Refused]:
+    """Close tickets; departments that were still working on one are told to stop."""
+    await store.order.load(tx)
+
+    def one(each: Close) -> Step:
+        ticket, shares = ticket_in(tx, each.ticket_id)
+        if ticket.state == "closed" and ticket.satisfied == each.satisfied:
+            return Step(Answer(200, ticket_standing(ticket)))
+        state = tickets.after(ticket, "close")
+        if ticket.state == "open" and each.satisfied is not None:
+            raise ground.bad("satisfied", "the ticket has no answer yet that the customer could judge")
+        closed = replace(ticket, state=state, closed_at=tx.now, satisfied=each.satisfied)
+        done = [step(order, "close") for order in shares if "close" in orders.allowed(order)]
+        working = [order for order in shares if order.state in OPEN]
+        note = Entry(each.ticket_id, None, "closed", each.by, {"satisfied": each.satisfied, "from": ticket.state})
+        return Step(
+            Answer(200, ticket_standing(closed)),
+            [closed, *done, note],
+            [says.TicketClosed(ticket_id=each.ticket_id, by=each.by, satisfied=each.satisfied)],
+            webhooks=ground.stopped(working, "ticket_closed"),
+            overtaken=working,
+            settled=working,
+            by=each.by,
+        )
+
+    return await ground.each(tx, args, one)
 
 
-async def stop(tx: Transaction, ticket_id: UUID, working: Sequence[WorkOrder], reason: str) -> None:
-    """What was still to be sent about these work orders is overtaken; their departments are told to stop."""
-    await store.delivery.cancel(tx, ticket_id, [order.work_order_id for order in working])
-    await store.delivery.add(
-        tx,
-        [
-            Webhook(
-                order.department,
-                "work_order.cancelled",
-                payload.about(order, reason=reason),
-                ticket_id,
-                order.work_order_id,
-            )
-            for order in working
-        ],
-    )
-
-
-@refusing
-async def reopen(args: Reopen, tx: Transaction) -> Answer:
+async def reopen(args: list[Reopen], tx: Transaction) -> list[Answer | Refused]:
     """Back to the departments that had answered, or that had not when it was closed (发回重办)."""
-    ticket, shares = await the_ticket(tx, args.ticket_id)
-    state = tickets.after(ticket, "reopen")
-    opened = replace(ticket, state=state, round=ticket.round + 1, closed_at=None, satisfied=None)
+    await store.order.load(tx)
     fresh: dict[str, object] = dict.fromkeys(("delivered_at", "accepted_at", "contacted_at", "answered_at"))
-    back = [step(order, "reopen", returned_from=None, **fresh) for order in shares if "reopen" in orders.allowed(order)]
-    await store.ticket.save(tx, [opened])
-    await store.order.save(tx, back)
-    store.ticket.note(
-        tx, [Entry(args.ticket_id, None, "reopened", args.by, {"reason": args.reason, "round": opened.round})]
-    )
-    await store.delivery.add(
-        tx,
-        [
-            Webhook(
-                order.department,
-                "work_order.reopened",
-                {**payload.assigned(ticket.brief, order), "reason": args.reason, "round": opened.round},
-                order.ticket_id,
-                order.work_order_id,
-            )
-            for order in back
-        ],
-    )
-    tx.publish(
-        says.TicketReopened(
-            ticket_id=args.ticket_id,
-            by=args.by,
-            reason=args.reason,
+
+    def one(each: Reopen) -> Step:
+        ticket, shares = ticket_in(tx, each.ticket_id)
+        state = tickets.after(ticket, "reopen")
+        opened = replace(ticket, state=state, round=ticket.round + 1, closed_at=None, satisfied=None)
+        back = [
+            step(order, "reopen", returned_from=None, **fresh) for order in shares if "reopen" in orders.allowed(order)
+        ]
+        event = says.TicketReopened(
+            ticket_id=each.ticket_id,
+            by=each.by,
+            reason=each.reason,
             work_order_ids=tuple(order.work_order_id for order in back),
             departments=tuple(ground.department_of(order) for order in back),
         )
-    )
-    return Answer(200, {**ticket_standing(opened), "work_order_ids": [order.work_order_id for order in back]})
+        note = Entry(each.ticket_id, None, "reopened", each.by, {"reason": each.reason, "round": opened.round})
+        return Step(
+            Answer(200, {**ticket_standing(opened), "work_order_ids": [order.work_order_id for order in back]}),
+            [opened, *back, note],
+            [event],
+            webhooks=[
+                Webhook(
+                    order.department,
+                    "work_order.reopened",
+                    {**payload.assigned(ticket.brief, order), "reason": each.reason, "round": opened.round},
+                    order.ticket_id,
+                    order.work_order_id,
+                )
+                for order in back
+            ],
+        )
+
+    return await ground.each(tx, args, one)

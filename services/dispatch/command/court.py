@@ -10,7 +10,7 @@ from libs.shared.contracts.classification import Department
 from libs.shared.db import Transaction
 from services.dispatch import store
 from services.dispatch.command import ground
-from services.dispatch.command.ground import entry, refusing, standing, step, the_order
+from services.dispatch.command.ground import entry, order_in, refusing, standing, step
 from services.dispatch.domain import court, payload
 from services.dispatch.domain import order as orders
 from services.dispatch.domain.court import Decision, ReturnCase
@@ -34,7 +34,8 @@ class Rule:
 @refusing
 async def rule(args: Rule, tx: Transaction) -> Answer:
     """Uphold a return (another department gets the work order) or reject it (back, and binding)."""
-    ticket, order = await the_order(tx, args.work_order_id)
+    await store.order.load(tx)
+    ticket, order = order_in(tx, args.work_order_id)
     case = await store.court.pending(tx, order)
     if case is None:
         raise Illegal(order.state, args.decision, orders.allowed(order), "no return of this work order awaits a ruling")
@@ -48,20 +49,19 @@ async def rule(args: Rule, tx: Transaction) -> Answer:
 
 async def _reject(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, case: ReturnCase) -> Answer:
     back = step(order, "reject", returned_from=None)
-    await store.order.save(tx, [back])
-    await store.ticket.save(tx, [ticket])
+    store.held.write(tx, [back, ticket])
     await _write(tx, args, order, case, None)
     return Answer(200, standing(back, decision="reject"))
 
 
 async def _uphold(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, case: ReturnCase) -> Answer:
     target = await _target(tx, args, order, case)
-    _, shares = await ground.the_ticket(tx, order.ticket_id)
+    _, shares = ground.ticket_in(tx, order.ticket_id)
     gone = step(order, "uphold")
     shares = ground.put(gone, shares)
     ticket = replace(ticket, transfers=ticket.transfers + 1)
-    await store.order.save(tx, [gone])
-    await store.delivery.cancel(tx, order.ticket_id, [order.work_order_id])
+    store.held.write(tx, [gone])
+    await store.delivery.cancel(tx, [order])
     await _write(tx, args, order, case, target)
     new: WorkOrder | None = None
     if target.code not in {share.department for share in shares if not share.gone}:
@@ -78,7 +78,7 @@ async def _uphold(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder,
         await _assign(tx, ticket, new)
         shares = [*shares, new]
     # Where the target works on the ticket already there is nothing to assign, and perhaps all have answered now.
-    await ground.conclude(tx, ticket, shares)
+    ground.conclude(tx, ticket, shares)
     return Answer(200, standing(gone, decision="uphold", reassigned_to=_reference(target, new)))
 
 
@@ -88,7 +88,7 @@ async def _target(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCas
         raise ground.bad("department", "required: the return is upheld and suggests no department")
     if code == order.department:
         raise ground.bad("department", "is the department that returned the work order")
-    name = await store.ticket.department_name(tx, code)
+    name = (await store.ticket.department_names(tx, {code})).get(code)
     if name is None:
         raise ground.bad("department", "there is no such department")
     return Department(code=code, name=name)
@@ -109,7 +109,7 @@ async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase
     """The ruling, in the court's book, the history, to the department and to everybody."""
     code = target.code if target else None
     await store.court.rule(tx, case, args.decision, by=args.by, note=args.note, reassigned_to=code)
-    store.ticket.note(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
+    store.held.write(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
     data = payload.about(
         order,
         return_id=case.return_id,

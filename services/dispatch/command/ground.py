@@ -1,23 +1,93 @@
-"""What all moves stand on: refusals with the state and the legal moves, and the join of a ticket's answers."""
+"""What all moves stand on: refusals with the state and the legal moves, and the join of a ticket's answers.
+
+Moves are made for a whole batch: each one decides on what it finds in memory, then all that changes is written at once.
+"""
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from libs.shared.command import Answer, Refused
 from libs.shared.contracts import dispatch as says
 from libs.shared.contracts.classification import Department
 from libs.shared.db import Transaction
+from libs.shared.events import Event
 from services.dispatch import store
 from services.dispatch.domain import order as orders
+from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
+from services.dispatch.domain.court import ReturnCase
+from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import Illegal, Move, State, WorkOrder
+from services.dispatch.domain.question import Evidence, Question
 from services.dispatch.domain.ticket import Entry, Ticket
 
 Parameters = ParamSpec("Parameters")
+Args = TypeVar("Args")
+
+
+@dataclass(slots=True)
+class Step:
+    """What one command answers and changes."""
+
+    answer: Answer | Refused
+    changes: Sequence[Ticket | WorkOrder | Entry] = ()
+    events: Sequence[Event] = ()
+    webhooks: Sequence[Webhook] = ()
+    overtaken: Sequence[WorkOrder] = ()  # what was still to be sent about them is not sent any more, before `webhooks`
+    settled: Sequence[WorkOrder] = ()  # work orders whose returns need no ruling any more
+    by: str = ""  # who settled them
+    questions: Sequence[Question] = ()
+    replies: Sequence[Question] = ()  # with their reply
+    evidence: Sequence[Evidence] = ()
+    cases: Sequence[ReturnCase] = ()
+
+
+async def each(tx: Transaction, args: Sequence[Args], work: Callable[[Args], Step]) -> list[Answer | Refused]:
+    """Make a batch of moves (no ticket twice) as `store.order.load` has found everything: one refused hinders none."""
+    steps = [_step(one, work) for one in args]
+    store.held.write(tx, [change for step in steps for change in step.changes])
+    await store.court.void(tx, [(order, step.by) for step in steps for order in step.settled])
+    await store.question.add(tx, [question for step in steps for question in step.questions])
+    await store.question.reply(tx, [question for step in steps for question in step.replies])
+    await store.question.add_evidence(tx, [evidence for step in steps for evidence in step.evidence])
+    await store.court.open(tx, [case for step in steps for case in step.cases])
+    await store.delivery.cancel(tx, [order for step in steps for order in step.overtaken])
+    await store.delivery.add(tx, [webhook for step in steps for webhook in step.webhooks])
+    for step in steps:
+        for event in step.events:
+            tx.publish(event)
+    return [step.answer for step in steps]
+
+
+def _step(args: Args, work: Callable[[Args], Step]) -> Step:
+    try:
+        return work(args)
+    except Illegal as error:
+        return Step(refusal(error))
+    except Refused as error:
+        return Step(error)
+
+
+def order_in(tx: Transaction, work_order_id: UUID) -> tuple[Ticket, WorkOrder]:
+    """The work order and its ticket as they stand, out of what is loaded. Raises Refused."""
+    here = store.held.held(tx)
+    order = here.orders.get(work_order_id)
+    if order is None:
+        raise Refused(404, "Not found", "there is no such work order")
+    return here.tickets[order.ticket_id], order
+
+
+def ticket_in(tx: Transaction, ticket_id: UUID) -> tuple[Ticket, list[WorkOrder]]:
+    """The ticket and all its work orders as they stand, out of what is loaded. Raises Refused."""
+    here = store.held.held(tx)
+    ticket = here.tickets.get(ticket_id)
+    if ticket is None:
+        raise Refused(404, "Not found", "there is no such ticket, or it has not been classified yet")
+    return ticket, [here.orders[id_] for id_ in here.shares.get(ticket_id, ())]
 
 
 def refusing(
@@ -62,22 +132,6 @@ def standing(order: WorkOrder, **more: Any) -> dict[str, Any]:
     }
 
 
-async def the_order(tx: Transaction, work_order_id: UUID) -> tuple[Ticket, WorkOrder]:
-    """The work order and its ticket as they stand under the lock."""
-    found = await store.order.find(tx, work_order_id)
-    if found is None:
-        raise Refused(404, "Not found", "there is no such work order")
-    return found
-
-
-async def the_ticket(tx: Transaction, ticket_id: UUID) -> tuple[Ticket, list[WorkOrder]]:
-    """The ticket and all its work orders as they stand under the lock."""
-    found = (await store.ticket.tickets(tx, [ticket_id])).get(ticket_id)
-    if found is None:
-        raise Refused(404, "Not found", "there is no such ticket, or it has not been classified yet")
-    return found, (await store.order.of_tickets(tx, [ticket_id])).get(ticket_id, [])
-
-
 def department_of(order: WorkOrder) -> Department:
     """The work order's department."""
     return Department(code=order.department, name=order.department_name)
@@ -117,6 +171,21 @@ def assigned(brief: tickets.Brief, order: WorkOrder) -> says.WorkOrderAssigned:
     )
 
 
+def asked(ticket: Ticket, order: WorkOrder, question: Question) -> says.QuestionAsked:
+    """What is said of a question."""
+    return says.QuestionAsked(
+        ticket_id=order.ticket_id,
+        work_order_id=order.work_order_id,
+        question_id=question.question_id,
+        asked_by=question.asked_by,
+        asker=question.asker,
+        department=department_of(order),
+        agent_id=question.asker if question.asked_by == "agent" else ticket.brief.agent_id,
+        channel=ticket.brief.channel,
+        text=question.text,
+    )
+
+
 def concluded(ticket: Ticket, shares: Sequence[WorkOrder], now: datetime) -> tuple[Ticket, list[says.TicketAnswered]]:
     """The ticket as it stands now; with TicketAnswered if the join policy is met just now: once per round."""
     brief = ticket.brief
@@ -146,9 +215,23 @@ def concluded(ticket: Ticket, shares: Sequence[WorkOrder], now: datetime) -> tup
     return answered, [event]
 
 
-async def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> None:
+def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> None:
     """Save the ticket, answered if the join policy is met now."""
     standing_now, said = concluded(ticket, shares, tx.now)
-    await store.ticket.save(tx, [standing_now])
+    store.held.write(tx, [standing_now])
     for event in said:
         tx.publish(event)
+
+
+def stopped(working: Sequence[WorkOrder], reason: str) -> list[Webhook]:
+    """Departments are told to stop their work."""
+    return [
+        Webhook(
+            order.department,
+            "work_order.cancelled",
+            payload.about(order, reason=reason),
+            order.ticket_id,
+            order.work_order_id,
+        )
+        for order in working
+    ]

@@ -15,8 +15,9 @@ from services.dispatch.store.ticket import rows
 OPEN_CASE = text("""
     INSERT INTO return_case (return_id, work_order_id, ticket_id, reason_code, reason, suggested_department,
         judge_kind, judge, opened_at)
-    VALUES (:return_id, :work_order_id, :ticket_id, :reason_code, :reason, :suggested_department, :judge_kind, :judge,
-        :opened_at)""")
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:ticket_ids AS uuid[]),
+        CAST(:codes AS text[]), CAST(:reasons AS text[]), CAST(:suggested AS text[]), CAST(:kinds AS text[]),
+        CAST(:judges AS text[]), CAST(:ats AS timestamptz[]))""")
 PENDING = text("""
     SELECT * FROM return_case
     WHERE ticket_id = :ticket_id AND work_order_id = :work_order_id AND decision IS NULL""")
@@ -27,8 +28,10 @@ RULE = text("""
         reassigned_to = :reassigned_to
     WHERE ticket_id = :ticket_id AND return_id = :return_id""")
 VOID = text("""
-    UPDATE return_case SET decision = 'void', ruled_by = :by, ruled_at = :now
-    WHERE ticket_id = :ticket_id AND work_order_id = ANY(CAST(:order_ids AS uuid[])) AND decision IS NULL""")
+    UPDATE return_case c SET decision = 'void', ruled_by = n.by, ruled_at = :now
+    FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:bys AS text[]))
+        AS n(ticket_id, work_order_id, by)
+    WHERE c.ticket_id = n.ticket_id AND c.work_order_id = n.work_order_id AND c.decision IS NULL""")
 BEFORE_JUDGE = text("""
     SELECT * FROM return_case
     WHERE judge_kind = :judge_kind AND judge = :judge AND decision IS NULL AND return_id > :after
@@ -38,20 +41,21 @@ BEFORE_SUPERVISORS = text("""
     ORDER BY return_id LIMIT :limit""")
 
 
-async def open(tx: Transaction, case: ReturnCase) -> None:
-    """A return that waits for its ruling."""
-    await tx.run(
-        OPEN_CASE,
-        return_id=case.return_id,
-        work_order_id=case.work_order_id,
-        ticket_id=case.ticket_id,
-        reason_code=case.reason_code,
-        reason=case.reason,
-        suggested_department=case.suggested_department,
-        judge_kind=case.judge_kind,
-        judge=case.judge,
-        opened_at=case.opened_at,
-    )
+async def open(tx: Transaction, cases: Sequence[ReturnCase]) -> None:
+    """Returns that wait for their ruling."""
+    if cases:
+        await tx.run(
+            OPEN_CASE,
+            ids=[case.return_id for case in cases],
+            order_ids=[case.work_order_id for case in cases],
+            ticket_ids=[case.ticket_id for case in cases],
+            codes=[case.reason_code for case in cases],
+            reasons=[case.reason for case in cases],
+            suggested=[case.suggested_department for case in cases],
+            kinds=[case.judge_kind for case in cases],
+            judges=[case.judge for case in cases],
+            ats=[case.opened_at for case in cases],
+        )
 
 
 async def pending(source: Transaction | Running, order: WorkOrder) -> ReturnCase | None:
@@ -82,10 +86,16 @@ async def rule(
     )
 
 
-async def void(tx: Transaction, ticket_id: UUID, order_ids: Sequence[UUID], by: str) -> None:
-    """Returns of these work orders need no ruling any more: the ticket was closed or classified again."""
-    if order_ids:
-        await tx.run(VOID, ticket_id=ticket_id, order_ids=list(order_ids), by=by, now=tx.now)
+async def void(tx: Transaction, settled: Sequence[tuple[WorkOrder, str]]) -> None:
+    """(work order, by whom): a return needs no ruling any more; the ticket was closed or classified again."""
+    if settled:
+        await tx.run(
+            VOID,
+            ticket_ids=[order.ticket_id for order, _ in settled],
+            order_ids=[order.work_order_id for order, _ in settled],
+            bys=[by for _, by in settled],
+            now=tx.now,
+        )
 
 
 async def before(running: Running, kind: Judge, judge: str, after: UUID, limit: int) -> list[ReturnCase]:

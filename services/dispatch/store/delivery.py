@@ -18,7 +18,8 @@ from libs.shared.telemetry import new_traceparent
 from services.dispatch.delivery.backoff import GIVE_UP, LAST_CALL
 from services.dispatch.domain import payload
 from services.dispatch.domain.endpoint import Attempt, Delivery, Webhook
-from services.dispatch.store.ticket import json
+from services.dispatch.domain.order import WorkOrder
+from services.dispatch.store.held import json
 
 # A department without an endpoint has no deliveries: its list of work orders is all it needs.
 # A test event's own id stands for its ticket: `nullif(ticket_id, delivery_id)`.
@@ -117,9 +118,10 @@ UNDELIVERED = text("""
     JOIN delivery d ON d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id
     WHERE d.state IN ('pending', 'waiting') AND d.type IN ('work_order.assigned', 'work_order.reopened')""")
 CANCEL = text("""
-    UPDATE delivery SET state = 'cancelled', settled_at = :now
-    WHERE ticket_id = :ticket_id AND work_order_id = ANY(CAST(:order_ids AS uuid[])) AND state IN ('pending', 'waiting')
-    RETURNING ticket_id, department""")
+    UPDATE delivery d SET state = 'cancelled', settled_at = :now
+    FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS n(ticket_id, work_order_id)
+    WHERE d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id AND d.state IN ('pending', 'waiting')
+    RETURNING d.ticket_id, d.department""")
 # Given up by time, or their endpoint is not active any more; whoever finds them locks their tickets next.
 OVERDUE = text("""
     (SELECT delivery_id, nullif(ticket_id, delivery_id) AS ticket_id, department,
@@ -253,10 +255,15 @@ async def undelivered(tx: Transaction, orders: Sequence[tuple[UUID, UUID]]) -> l
     return [(row.ticket_id, row.department) for row in found]
 
 
-async def cancel(tx: Transaction, ticket_id: UUID, order_ids: Sequence[UUID]) -> None:
+async def cancel(tx: Transaction, orders: Sequence[WorkOrder]) -> None:
     """What was still to be sent about these work orders has been overtaken."""
-    if order_ids:
-        found = await tx.rows(CANCEL, ticket_id=ticket_id, order_ids=list(order_ids), now=tx.now)
+    if orders:
+        found = await tx.rows(
+            CANCEL,
+            ticket_ids=[order.ticket_id for order in orders],
+            order_ids=[order.work_order_id for order in orders],
+            now=tx.now,
+        )
         await promote(tx, [(row.ticket_id, row.department) for row in found])
 
 

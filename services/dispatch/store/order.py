@@ -1,7 +1,6 @@
 """Work orders."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,8 @@ from libs.shared.db import Transaction
 from libs.shared.service import Running
 from services.dispatch.domain.order import OPEN, WorkOrder
 from services.dispatch.domain.ticket import Ticket
-from services.dispatch.store.ticket import json, rows, ticket
+from services.dispatch.store.held import held
+from services.dispatch.store.ticket import ticket
 
 ORDER = """o.work_order_id, o.department, o.department_name, o.state AS order_state, o.created_at,
     o.returns, o.returned_from, o.reassigned_from, o.delivered_at, o.accepted_at, o.contacted_at,
@@ -41,14 +41,9 @@ OPEN_OF_DEPARTMENT = text(f"""
     WHERE o.department = :department AND o.work_order_id > :after AND (NOT :contacted OR o.contacted_at IS NOT NULL)
         AND o.state IN ('assigned', 'accepted', 'reopened', 'returned') AND o.state = ANY(CAST(:states AS text[]))
     ORDER BY o.work_order_id LIMIT :limit""")
-MOVE_ORDERS = text("""
-    UPDATE work_order o SET state = n.state, returned_from = n.returned_from, returns = n.returns,
-        delivered_at = n.delivered_at, accepted_at = n.accepted_at, contacted_at = n.contacted_at,
-        answered_at = n.answered_at, answer = n.answer, resolution = n.resolution
-    FROM jsonb_to_recordset(CAST(:orders AS jsonb)) AS n(work_order_id uuid, ticket_id uuid, state text,
-        returned_from text, returns int, delivered_at timestamptz, accepted_at timestamptz, contacted_at timestamptz,
-        answered_at timestamptz, answer text, resolution text)
-    WHERE o.work_order_id = n.work_order_id AND o.ticket_id = n.ticket_id""")
+LOCKED = text(f"""
+    SELECT {ORDER}, t.* FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.ticket_id = n.id
+    LEFT JOIN work_order o ON o.ticket_id = n.id ORDER BY o.work_order_id""")
 
 
 async def add(tx: Transaction, orders: Sequence[WorkOrder]) -> None:
@@ -64,19 +59,57 @@ async def add(tx: Transaction, orders: Sequence[WorkOrder]) -> None:
             returns=[order.returns for order in orders],
             reassigned_from=[order.reassigned_from for order in orders],
         )
+        here = held(tx)
+        here.change(orders)
+        for order in orders:
+            if order.ticket_id in here.shares:
+                here.shares[order.ticket_id].append(order.work_order_id)
+
+
+async def load(tx: Transaction) -> None:
+    """Read every ticket that the transaction has locked, with its work orders: one statement for a whole batch."""
+    here = held(tx)
+    if here.loaded:
+        return
+    here.loaded = True
+    ids = [id_ for id_ in map(_ticket_id, tx.keys) if id_ and id_ not in here.looked]
+    for row in await tx.rows(LOCKED, ids=ids) if ids else ():
+        if row.ticket_id not in here.tickets:
+            here.change([ticket(row)])
+        shares = here.shares.setdefault(row.ticket_id, [])
+        if row.work_order_id:
+            shares.append(row.work_order_id)
+            here.orders.setdefault(row.work_order_id, _order(row))
+    here.looked.update(ids)
 
 
 async def of_tickets(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, list[WorkOrder]]:
     """All work orders of these tickets, by ticket, oldest first; a ticket without any is missing."""
-    found: dict[UUID, list[WorkOrder]] = {}
-    for row in await rows(source, ORDERS, ids=list(set(ids))):
-        found.setdefault(row.ticket_id, []).append(_order(row))
-    return found
+    wanted, found = list(set(ids)), dict[UUID, list[WorkOrder]]()
+    if not isinstance(source, Transaction):
+        for row in await source.read(ORDERS, ids=wanted):
+            found.setdefault(row.ticket_id, []).append(_order(row))
+        return found
+    here = held(source)
+    missing = [id_ for id_ in wanted if id_ not in here.shares and id_ not in here.looked]
+    for row in await source.rows(ORDERS, ids=missing) if missing else ():
+        here.shares.setdefault(row.ticket_id, []).append(row.work_order_id)
+        here.orders.setdefault(row.work_order_id, _order(row))
+    return {id_: [here.orders[each] for each in here.shares[id_]] for id_ in wanted if here.shares.get(id_)}
 
 
 async def some(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, tuple[Ticket, WorkOrder]]:
-    """These work orders, each with its ticket."""
-    return {row.work_order_id: (ticket(row), _order(row)) for row in await rows(source, SOME, ids=list(ids))}
+    """These work orders, each with its ticket; in a transaction as they stand there."""
+    wanted = list(ids)
+    if not isinstance(source, Transaction):
+        return {row.work_order_id: (ticket(row), _order(row)) for row in await source.read(SOME, ids=wanted)}
+    here = held(source)
+    missing = [id_ for id_ in wanted if id_ not in here.orders or here.orders[id_].ticket_id not in here.tickets]
+    for row in await source.rows(SOME, ids=missing) if missing else ():
+        here.tickets.setdefault(row.ticket_id, ticket(row))
+        here.orders.setdefault(row.work_order_id, _order(row))
+    known = [here.orders[id_] for id_ in wanted if id_ in here.orders]
+    return {order.work_order_id: (here.tickets[order.ticket_id], order) for order in known}
 
 
 async def find(source: Transaction | Running, work_order_id: UUID) -> tuple[Ticket, WorkOrder] | None:
@@ -99,10 +132,12 @@ async def of_department(
     return [(ticket(row), _order(row)) for row in found]
 
 
-async def save(tx: Transaction, changed: Sequence[WorkOrder]) -> None:
-    """Write back work orders that moved. Their ticket is locked, so nobody else has changed them."""
-    if changed:
-        await tx.run(MOVE_ORDERS, orders=json([asdict(order) for order in changed]))
+def _ticket_id(key: str) -> UUID | None:
+    """The ticket of a stream; None: it is another's, such as an endpoint's."""
+    try:
+        return UUID(key)
+    except ValueError:
+        return None
 
 
 def _order(row: Row[Any]) -> WorkOrder:

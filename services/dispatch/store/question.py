@@ -1,6 +1,6 @@
 """Questions between agent and departments, and evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,43 +13,58 @@ from services.dispatch.store.ticket import rows
 
 ADD_QUESTIONS = text("""
     INSERT INTO question (question_id, ticket_id, work_order_id, asked_by, asker, text, asked_at)
-    SELECT id, :ticket_id, work_order_id, :asked_by, :asker, :text, :now
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[])) AS n(id, work_order_id)""")
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]),
+        CAST(:parties AS text[]), CAST(:askers AS text[]), CAST(:texts AS text[]), CAST(:ats AS timestamptz[]))""")
 REPLY = text("""
-    UPDATE question SET reply = :reply, replied_by = :by, replied_at = :now
-    WHERE ticket_id = :ticket_id AND question_id = :question_id""")
-QUESTION = text("SELECT * FROM question WHERE question_id = :question_id")
+    UPDATE question q SET reply = n.reply, replied_by = n.by, replied_at = n.at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[]), CAST(:replies AS text[]), CAST(:bys AS text[]),
+        CAST(:ats AS timestamptz[])) AS n(question_id, ticket_id, reply, by, at)
+    WHERE q.question_id = n.question_id AND q.ticket_id = n.ticket_id""")
+SOME = text("SELECT * FROM question WHERE question_id = ANY(CAST(:ids AS uuid[]))")
 QUESTIONS = text("SELECT * FROM question WHERE ticket_id = :ticket_id ORDER BY question_id")
 ADD_EVIDENCE = text("""
     INSERT INTO evidence (evidence_id, ticket_id, work_order_id, kind, uri, note, added_at)
-    VALUES (:evidence_id, :ticket_id, :work_order_id, :kind, :uri, :note, :added_at)""")
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]),
+        CAST(:kinds AS text[]), CAST(:uris AS text[]), CAST(:notes AS text[]), CAST(:ats AS timestamptz[]))""")
 EVIDENCE = text("SELECT * FROM evidence WHERE ticket_id = :ticket_id ORDER BY evidence_id")
 
 
 async def add(tx: Transaction, questions: Sequence[Question]) -> None:
-    """One question, put to one or several work orders of a ticket."""
-    first = questions[0]
-    await tx.run(
-        ADD_QUESTIONS,
-        ticket_id=first.ticket_id,
-        asked_by=first.asked_by,
-        asker=first.asker,
-        text=first.text,
-        now=tx.now,
-        ids=[question.question_id for question in questions],
-        order_ids=[question.work_order_id for question in questions],
-    )
+    """New questions."""
+    if questions:
+        await tx.run(
+            ADD_QUESTIONS,
+            ids=[each.question_id for each in questions],
+            ticket_ids=[each.ticket_id for each in questions],
+            order_ids=[each.work_order_id for each in questions],
+            parties=[each.asked_by for each in questions],
+            askers=[each.asker for each in questions],
+            texts=[each.text for each in questions],
+            ats=[each.asked_at for each in questions],
+        )
+
+
+async def some(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, Question]:
+    """These questions."""
+    return {row.question_id: _question(row) for row in await rows(source, SOME, ids=list(ids))}
 
 
 async def find(source: Transaction | Running, question_id: UUID) -> Question | None:
     """One question."""
-    found = await rows(source, QUESTION, question_id=question_id)
-    return _question(found[0]) if found else None
+    return (await some(source, [question_id])).get(question_id)
 
 
-async def reply(tx: Transaction, question: Question, text: str, by: str) -> None:
-    """The reply to a question; its ticket is locked."""
-    await tx.run(REPLY, ticket_id=question.ticket_id, question_id=question.question_id, reply=text, by=by, now=tx.now)
+async def reply(tx: Transaction, replied: Sequence[Question]) -> None:
+    """Questions that have their reply now; their tickets are locked."""
+    if replied:
+        await tx.run(
+            REPLY,
+            ids=[each.question_id for each in replied],
+            ticket_ids=[each.ticket_id for each in replied],
+            replies=[each.reply for each in replied],
+            bys=[each.replied_by for each in replied],
+            ats=[each.replied_at for each in replied],
+        )
 
 
 async def of_ticket(running: Running, ticket_id: UUID) -> list[Question]:
@@ -57,18 +72,19 @@ async def of_ticket(running: Running, ticket_id: UUID) -> list[Question]:
     return [_question(row) for row in await running.read(QUESTIONS, ticket_id=ticket_id)]
 
 
-async def add_evidence(tx: Transaction, evidence: Evidence) -> None:
-    """Attach evidence to a work order."""
-    await tx.run(
-        ADD_EVIDENCE,
-        evidence_id=evidence.evidence_id,
-        ticket_id=evidence.ticket_id,
-        work_order_id=evidence.work_order_id,
-        kind=evidence.kind,
-        uri=evidence.uri,
-        note=evidence.note,
-        added_at=evidence.added_at,
-    )
+async def add_evidence(tx: Transaction, added: Sequence[Evidence]) -> None:
+    """Attach evidence to work orders."""
+    if added:
+        await tx.run(
+            ADD_EVIDENCE,
+            ids=[each.evidence_id for each in added],
+            ticket_ids=[each.ticket_id for each in added],
+            order_ids=[each.work_order_id for each in added],
+            kinds=[each.kind for each in added],
+            uris=[each.uri for each in added],
+            notes=[each.note for each in added],
+            ats=[each.added_at for each in added],
+        )
 
 
 async def evidence(running: Running, ticket_id: UUID) -> list[Evidence]:

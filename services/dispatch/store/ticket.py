@@ -1,17 +1,18 @@
 """Tickets, what was added to them, and their history."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Executable, Row, text
 
 from libs.shared.contracts.dispatch import Measures
 from libs.shared.contracts.intake import TicketAmended
 from libs.shared.db import Transaction
 from libs.shared.service import Running
-from services.dispatch.domain.ticket import Brief, Entry, Ticket
+from services.dispatch.domain.ticket import Brief, Ticket
+from services.dispatch.store.held import held, json
 
 BRIEF = """channel, external_ref, agent_id, title, text, area_code, address, star, sensitive, opened_at, situation_code,
     situation_name, category_path, lead, lead_name, supervisor, sla_class, join_policy, urgency, matrix_version"""
@@ -31,7 +32,7 @@ ADD_DEPARTMENTS = text("""
     SELECT code, name FROM unnest(CAST(:codes AS text[]), CAST(:names AS text[])) AS n(code, name) ORDER BY code
     ON CONFLICT (code) DO UPDATE SET name = excluded.name WHERE department.name <> excluded.name""")
 ADD_CODE = text("INSERT INTO department (code, name) VALUES (:code, :code) ON CONFLICT DO NOTHING")
-DEPARTMENT = text("SELECT code, name FROM department WHERE code = :code")
+DEPARTMENTS = text("SELECT code, name FROM department WHERE code = ANY(CAST(:codes AS text[]))")
 
 # Joined with the ids, not compared with their array: so each is looked for in its own month alone.
 TICKETS = text("SELECT t.* FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) JOIN ticket t USING (ticket_id)")
@@ -45,16 +46,6 @@ NOT_CLOSED_OF_AGENT = text("""
         AND state <> 'closed' AND (CAST(:state AS text) IS NULL OR state = :state)
     ORDER BY ticket_id DESC LIMIT :limit""")
 
-MOVE_TICKETS = text("""
-    UPDATE ticket t SET state = n.state, round = n.round, first_contact_at = n.first_contact_at,
-        answered_at = n.answered_at, closed_at = n.closed_at, satisfied = n.satisfied, transfers = n.transfers,
-        rulings = n.rulings, messages = n.messages, hops = n.hops, first_contact_minutes = n.first_contact_minutes,
-        resolve_minutes = n.resolve_minutes
-    FROM jsonb_to_recordset(CAST(:tickets AS jsonb)) AS n(ticket_id uuid, state text, round int,
-        first_contact_at timestamptz, answered_at timestamptz, closed_at timestamptz, satisfied boolean, transfers int,
-        rulings int, messages int, hops int, first_contact_minutes double precision, resolve_minutes double precision)
-    WHERE t.ticket_id = n.ticket_id""")
-
 ADD_AMENDMENTS = text("""
     INSERT INTO amendment (amendment_id, ticket_id, text, by, at)
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:ticket_ids AS uuid[]), CAST(:texts AS text[]),
@@ -63,12 +54,6 @@ AMENDMENTS = text("""
     SELECT amendment_id, ticket_id, text, by, at FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id)
     JOIN amendment USING (ticket_id) ORDER BY at, amendment_id""")
 
-ADD_HISTORY = text("""
-    INSERT INTO history (ticket_id, work_order_id, at, what, by, detail)
-    SELECT ticket_id, work_order_id, :now, what, by, CAST(detail AS jsonb)
-    FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:whats AS text[]),
-        CAST(:bys AS text[]), CAST(:details AS text[])) WITH ORDINALITY
-        AS n(ticket_id, work_order_id, what, by, detail, place) ORDER BY place""")
 HISTORY = text("""
     SELECT work_order_id, at, what, by, detail FROM history WHERE ticket_id = :ticket_id ORDER BY history_id""")
 
@@ -82,6 +67,9 @@ async def add(tx: Transaction, briefs: Sequence[Brief]) -> None:
 async def rebrief(tx: Transaction, brief: Brief) -> None:
     """The ticket was classified again."""
     await tx.run(REBRIEF, ticket_id=brief.ticket_id, brief=json(brief))
+    found = held(tx).tickets.get(brief.ticket_id)
+    if found:
+        held(tx).change([replace(found, brief=brief)])
 
 
 async def know(tx: Transaction, departments: list[tuple[str, str]]) -> None:
@@ -96,15 +84,21 @@ async def know_code(tx: Transaction, code: str) -> None:
     await tx.run(ADD_CODE, code=code)
 
 
-async def department_name(tx: Transaction, code: str) -> str | None:
-    """The name of a department that was heard of; None: nobody knows it."""
-    found = await tx.rows(DEPARTMENT, code=code)
-    return found[0].name if found else None
+async def department_names(tx: Transaction, codes: Iterable[str | None]) -> dict[str, str]:
+    """Code → name of those of the departments that were heard of."""
+    wanted = [code for code in codes if code is not None]
+    return {row.code: row.name for row in await tx.rows(DEPARTMENTS, codes=wanted)} if wanted else {}
 
 
 async def tickets(source: Transaction | Running, ids: Iterable[UUID]) -> dict[UUID, Ticket]:
-    """Those of the tickets that dispatch knows."""
-    return {row.ticket_id: ticket(row) for row in await rows(source, TICKETS, ids=list(set(ids)))}
+    """Those of the tickets that dispatch knows, in a transaction as they stand there."""
+    if not isinstance(source, Transaction):
+        return {row.ticket_id: ticket(row) for row in await source.read(TICKETS, ids=list(set(ids)))}
+    wanted, here = list(set(ids)), held(source)
+    missing = [id_ for id_ in wanted if id_ not in here.tickets and id_ not in here.looked]
+    if missing:
+        here.change(ticket(row) for row in await source.rows(TICKETS, ids=missing))
+    return {id_: here.tickets[id_] for id_ in wanted if id_ in here.tickets}
 
 
 async def of_agent(running: Running, agent_id: str, state: str | None, before: UUID, limit: int) -> list[Ticket]:
@@ -112,12 +106,6 @@ async def of_agent(running: Running, agent_id: str, state: str | None, before: U
     statement = OF_AGENT if state == "closed" else NOT_CLOSED_OF_AGENT
     found = await running.read(statement, agent_id=agent_id, state=state, before=before, limit=limit)
     return [ticket(row) for row in found]
-
-
-async def save(tx: Transaction, changed: Sequence[Ticket]) -> None:
-    """Write back tickets that moved; they are locked."""
-    if changed:
-        await tx.run(MOVE_TICKETS, tickets=json([_moved(ticket) for ticket in changed]))
 
 
 async def add_amendments(tx: Transaction, events: Sequence[TicketAmended]) -> None:
@@ -142,24 +130,6 @@ async def amendments(source: Transaction | Running, ids: Iterable[UUID]) -> dict
     return found
 
 
-def note(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Append to the history, with all that the transaction notes, at its end."""
-    tx.gather(_write_history, entries)
-
-
-async def _write_history(tx: Transaction, entries: list[Entry]) -> None:
-    if entries:
-        await tx.run(
-            ADD_HISTORY,
-            now=tx.now,
-            ticket_ids=[entry.ticket_id for entry in entries],
-            order_ids=[entry.work_order_id for entry in entries],
-            whats=[entry.what for entry in entries],
-            bys=[entry.by for entry in entries],
-            details=[json(entry.detail) for entry in entries],
-        )
-
-
 async def history(running: Running, ticket_id: UUID) -> list[dict[str, Any]]:
     """What was noted about a ticket, in order."""
     return [dict(row._mapping) for row in await running.read(HISTORY, ticket_id=ticket_id)]
@@ -170,30 +140,6 @@ async def rows(source: Transaction | Running, statement: Executable, **parameter
     if isinstance(source, Transaction):
         return await source.rows(statement, **parameters)
     return await source.read(statement, **parameters)
-
-
-def json(value: Any) -> str:
-    """JSON of plain values, dataclasses, UUIDs and datetimes, as a parameter."""
-    return orjson.dumps(value, default=str).decode()
-
-
-def _moved(ticket: Ticket) -> dict[str, Any]:
-    measures = ticket.measures
-    return {
-        "ticket_id": ticket.brief.ticket_id,
-        "state": ticket.state,
-        "round": ticket.round,
-        "first_contact_at": ticket.first_contact_at,
-        "answered_at": ticket.answered_at,
-        "closed_at": ticket.closed_at,
-        "satisfied": ticket.satisfied,
-        "transfers": ticket.transfers,
-        "rulings": ticket.rulings,
-        "messages": ticket.messages,
-        "hops": measures.hops if measures else None,
-        "first_contact_minutes": measures.first_contact_minutes if measures else None,
-        "resolve_minutes": measures.resolve_minutes if measures else None,
-    }
 
 
 def _brief(row: Row[Any]) -> Brief:
