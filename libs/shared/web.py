@@ -13,12 +13,14 @@ import starlette.exceptions
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.shared import db, express, storable, telemetry
+from libs.shared import db, storable, telemetry
 from libs.shared.command import Answer, Command, Refused
 from libs.shared.events import json_bytes
 from libs.shared.keys import Caller
@@ -87,7 +89,6 @@ def caller(*scopes: str) -> Any:
         request.state.caller = found
         return found  # type: ignore[no-any-return]
 
-    check.scopes = frozenset({*scopes, "admin"})  # type: ignore[attr-defined]  # `express` checks the same
     return Depends(check)
 
 
@@ -153,7 +154,7 @@ def application(
     service: Service, routers: Sequence[APIRouter], lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ) -> FastAPI:
     """The service's application with these routers beside its own; `run.attach` puts the process behind it."""
-    app = Application(
+    app = FastAPI(
         title=f"Zhida {service.name}",
         version="1",
         lifespan=lifespan,
@@ -184,40 +185,18 @@ def application(
         response = problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail or ""))
         response.headers.update(error.headers or {})
         if error.status_code == 405:
-            response.headers["Allow"] = ", ".join(express.methods(app.routes, request.scope))
+            response.headers["Allow"] = ", ".join(_methods(app.routes, request.scope))
         return response
 
     app.add_middleware(Edge)
     return app
 
 
-class Application(FastAPI):
-    """FastAPI, with a short way for commands."""
-
-    timetable: express.Timetable | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if self.timetable is None:
-            self.timetable = express.Timetable.of(self.routes)
-        way = self.timetable.find(scope)
-        if way is None:
-            await super().__call__(scope, receive, send)
-            return
-        began = time.perf_counter()
-        scope["app"] = self
-        body, again = await express.read(receive, MAX_BODY)
-        try:
-            if len(body) > MAX_BODY:
-                raise express.LongWay
-            response = await way.answer(scope, body)
-        except express.LongWay:
-            await super().__call__(scope, again, send)
-            return
-        except Exception as error:
-            response = _failed(error, way.path)
-        telemetry.REQUESTS.labels(way.path, str(response.status_code)).observe(time.perf_counter() - began)
-        await response(scope, again, send)
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """The methods of every route at this path: a router's own 405 names those of the first one only."""
+    known = [context.original_route for context in iter_route_contexts(routes)]
+    fitting = [route for route in known if route.matches(scope)[0] is not Match.NONE]
+    return sorted({method for route in fitting for method in getattr(route, "methods", None) or ()})
 
 
 def _failed(error: Exception, path: str | None) -> Response:
