@@ -86,12 +86,12 @@ class Ledger:
         """Every ticket is closed, and nothing was lost or doubled on its way: all of the oracle's checks hold."""
         await self.closed()
         deadline = time.monotonic() + REST
-        while not (found := await reconcile.reconcile(self._sources())).balances:
+        while not (found := await reconcile.reconcile(self.sources())).balances:
             told = "\n".join(map(str, found.findings[:20]))
             assert time.monotonic() < deadline, f"{sum(found.failed.values())} findings:\n{told}"
             await asyncio.sleep(0.5)
 
-    def _sources(self) -> Sources:
+    def sources(self) -> Sources:
         """All that is about this ledger's tickets: none but they were born since it was opened."""
         backend, path = self.zhida.stack.backend, self.book.path.with_name("screens.jsonl")
         path.unlink(missing_ok=True)

@@ -327,6 +327,13 @@ async def test_a_ticket_that_moved_too_lately_is_not_judged() -> None:
     assert not (await judged(run, settle=10.0)).balances
 
 
+async def test_what_is_unread_for_long_is_told_of_a_system_at_work_too() -> None:
+    run = a_run()
+    run.tables["fence"][0]["next"] = 3
+    assert UNREAD in (await judged(run, settle=10.0)).failed
+    assert UNREAD not in (await judged(run, settle=58.0)).failed
+
+
 async def test_without_whole_files_only_what_they_name_is_asked_for() -> None:
     run = a_run()
     for table in ("offer", "hook", "call", "shown", "followed"):
