@@ -3,7 +3,8 @@
 from libs.shared.events import INBOUND
 from reconcile.check.finding import Check
 
-# What became of each offer: taken (answered 2xx, or published and not refused), refused, or nobody knows.
+# What became of each offer: taken (answered 2xx, or published and not refused), refused, or nobody knows. What was
+# offered too lately to be judged, once or again, is left out.
 FATE = """
     WITH fate AS (
         SELECT o.ledger, o.id, o.reference, o.expect, o.ticket, o.partition, o.place, CASE
@@ -12,7 +13,8 @@ FATE = """
             WHEN o.status = 409 THEN 'conflict'
             WHEN r.place IS NOT NULL THEN 'refused'
             WHEN o.place IS NOT NULL THEN 'taken' ELSE 'unknown' END AS outcome
-        FROM offer o LEFT JOIN refused r ON r.partition = o.partition AND r.place = o.place)"""
+        FROM offer o LEFT JOIN refused r ON r.partition = o.partition AND r.place = o.place
+        WHERE :settle = 0 OR o.reference NOT IN (SELECT reference FROM offer WHERE at > :now - :settle))"""
 RECORD = "'record ' || {0}partition || ':' || {0}place || ' (' || coalesce({0}reference, '') || ')'"
 
 CHECKS = (
@@ -65,7 +67,7 @@ CHECKS = (
             AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.partition = o.partition AND i.place = o.place)
         UNION ALL
         SELECT NULL, 'record ' || i.partition || ':' || i.place || ' of the inbound topic was not offered'
-        FROM inbound i WHERE :whole
+        FROM inbound i WHERE :whole AND :settle = 0
             AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.reference = i.key)
             AND NOT EXISTS (SELECT 1 FROM planted p WHERE topic(p.topic) = '{INBOUND}'
                 AND p.partition = i.partition AND p.place = i.place)""",

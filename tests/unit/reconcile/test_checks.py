@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -325,6 +326,14 @@ async def test_a_ticket_that_moved_too_lately_is_not_judged() -> None:
     assert not (await judged(run)).balances
     assert (await judged(run, settle=50.0)).failed == {}
     assert not (await judged(run, settle=10.0)).balances
+
+
+async def test_what_was_offered_too_lately_is_not_judged() -> None:
+    run = a_run()
+    late = {**run.tables["offer"][0], "id": 9, "reference": "late", "at": START + timedelta(seconds=55)}
+    run.tables["offer"].append(late)
+    assert ACCEPTED in (await judged(run, settle=2.0)).failed
+    assert ACCEPTED not in (await judged(run, settle=10.0)).failed
 
 
 async def test_what_is_unread_for_long_is_told_of_a_system_at_work_too() -> None:
