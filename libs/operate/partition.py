@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -66,16 +66,22 @@ async def extend(engine: AsyncEngine, parent: str, column: str, unit: Unit) -> i
     now = datetime.now(UTC)
     async with engine.connect() as connection:
         made = set(await partitions(connection, parent, unit))
-        options = (await connection.execute(OPTIONS, {"name": f"{parent}_default"})).scalar_one()
     wanted = [Partition(parent, start(now, unit, -ahead), unit) for ahead in range(AHEAD[unit] + 1)]
     missing = [each for each in wanted if each not in made]
     last = wanted[-1].bounds[1]
     count = 0
     while missing or (missing := await _stray(engine, parent, column, unit, last)):
-        statements = [statement for each in missing for statement in _making(each, column, options)]
-        await patiently(partial(_run, engine, statements))
+        await make(engine, missing, column)
         count, missing = count + len(missing), []
     return count
+
+
+async def make(engine: AsyncEngine, new: Sequence[Partition], column: str) -> None:
+    """Make these partitions of one table, all in one transaction."""
+    async with engine.connect() as connection:
+        options = (await connection.execute(OPTIONS, {"name": f"{new[0].parent}_default"})).scalar_one()
+    statements = [statement for each in new for statement in _making(each, column, options)]
+    await patiently(partial(_run, engine, statements))
 
 
 async def partitions(connection: AsyncConnection, parent: str, unit: Unit) -> list[Partition]:

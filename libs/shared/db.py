@@ -35,9 +35,15 @@ LIMITS = {  # a stopped process must not keep its locks
     "statement_timeout": "10000",
     "tcp_user_timeout": "10000",
     "jit": "off",
-    # Where an index will do, no table is read from end to end: a plan made while next month's partition was empty
-    # must not be kept when it fills.
+    # What a plan may cost here is rows: each statement looks up what it names, in tables that grow for years. Postgres
+    # reckons with all months where a lookup will touch one, and a plan made while a month was empty is kept when it
+    # fills; so that neither makes it read a table from end to end, a row costs as much as a page.
+    "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "random_page_cost": "1.1",
+    "cpu_tuple_cost": "1",
+    "cpu_index_tuple_cost": "0.5",
+    "max_parallel_workers_per_gather": "0",
 }
 
 # Locks streams in key order, and gives the traces they belong to; the rows of new tickets are made here.

@@ -1,0 +1,563 @@
+"""What hot statements read, on tables of three months: a bounded number of rows, whatever lies beside them.
+
+Rows are counted, not seconds. A statement that is new on a hot path gets its line here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from libs.shared import bus, command, db, relay, run
+from libs.shared.events import uuid7
+from libs.shared.service import Service
+from services.classification import store as classification
+from services.dispatch import store as dispatch
+from services.intake import store as intake
+from services.intake import vault
+from services.intake.store import secret
+from services.notification.store import channel, inbox
+from services.sla_timer import store as sla
+from services.sla_timer.store import timer
+from tests import plan
+from tests.integration import filled
+from tests.running import harness
+
+BATCH = 50  # tickets of one call
+SOME = f" ORDER BY random() LIMIT {BATCH}"
+SMALL = 300  # rows of tables that do not grow: endpoints, channels
+NOW = datetime.now(UTC)
+FAR = datetime(9999, 1, 1, tzinfo=UTC)
+FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True)
+class World:
+    """Some of what lies in a filled service: rows by what they were drawn from."""
+
+    rows: Mapping[str, list[Any]]
+
+    def column(self, table: str, name: str) -> list[Any]:
+        """That column of the rows drawn from a table."""
+        return [getattr(row, name) for row in self.rows[table]]
+
+
+def fresh(count: int = BATCH) -> list[UUID]:
+    return [uuid7(NOW) for _ in range(count)]
+
+
+def texts(what: str, count: int = BATCH) -> list[str]:
+    return [f"{what}{n}" for n in range(count)]
+
+
+def records(**columns: list[Any]) -> str:
+    """Columns as a JSON list of objects."""
+    return json.dumps(
+        [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], default=str
+    )
+
+
+KERNEL = (
+    ("lock", db.LOCK, lambda w: {"keys": sorted(map(str, w.column("ticket", "ticket_id")))}),
+    (
+        "publish",
+        db.PUBLISH,
+        lambda w: {
+            "ids": fresh(),
+            "topics": texts("t"),
+            "keys": list(map(str, w.column("ticket", "ticket_id"))),
+            "types": texts("x"),
+            "backs": [0] * BATCH,
+            "parents": texts("p"),
+            "bodies": [b"{}"] * BATCH,
+            "now": NOW,
+        },
+    ),
+    ("hold", db.HOLD, lambda w: {"name": "relay", "owner": "o", "seconds": 10}),
+    (
+        "fence",
+        bus.FENCE,
+        lambda w: {
+            "topics": ["zhida.tickets.v1"] * 12,
+            "partitions": list(range(12)),
+            "starts": [7] * 12,
+            "stops": [9] * 12,
+        },
+    ),
+    ("claim", bus.CLAIM, lambda w: {"ids": fresh(), "keys": texts("k"), "watched": texts("k")}),
+    ("pending", relay.PENDING, lambda w: {"floor": 19_900, "gaps": list(range(1, 50))}),
+    ("forget", relay.FORGET, lambda w: {"ids": list(range(1, BATCH + 1))}),
+    ("stored", command.STORED, lambda w: {"principals": texts("p"), "keys": texts("")}),
+    (
+        "store",
+        command.STORE,
+        lambda w: {
+            "principals": texts("q"),
+            "keys": texts("k"),
+            "fingerprints": [b"x"] * BATCH,
+            "statuses": [200] * BATCH,
+            "bodies": ["{}"] * BATCH,
+            "now": NOW,
+        },
+    ),
+)
+
+INTAKE = (
+    (
+        "accept",
+        intake.ACCEPT,
+        lambda w: {
+            "ids": fresh(),
+            "channels": ["95598"] * BATCH,
+            "references": texts("new"),
+            "agents": texts("a"),
+            "titles": texts("t"),
+            "texts": texts("t"),
+            "business_types": [None] * BATCH,
+            "objects": [None] * BATCH,
+            "areas": [None] * BATCH,
+            "addresses": [None] * BATCH,
+            "customers": [None] * BATCH,
+            "stars": [3] * BATCH,
+            "sensitives": [False] * BATCH,
+            "openings": [NOW] * BATCH,
+            "takers": texts("h"),
+            "now": NOW,
+        },
+        6 * BATCH,
+    ),
+    (
+        "known",
+        intake.KNOWN,
+        lambda w: {"channels": ["95598"] * BATCH, "references": w.column("ticket", "external_ref")},
+        6 * BATCH,
+    ),
+    ("standings", intake.STANDINGS, lambda w: {"ids": w.column("ticket", "ticket_id")}),
+    (
+        "move",
+        intake.MOVE,
+        lambda w: {
+            "standings": records(
+                ticket_id=w.column("ticket", "ticket_id"),
+                stage=["closed"] * BATCH,
+                since=[NOW] * BATCH,
+                reached=[{}] * BATCH,
+                orders=[{}] * BATCH,
+                transfers=[0] * BATCH,
+            )
+        },
+    ),
+    ("ticket", intake.TICKET, lambda w: {"ticket_id": w.column("ticket", "ticket_id")[0]}, 4),
+    ("amendments", intake.AMENDMENTS, lambda w: {"ticket_id": w.column("ticket", "ticket_id")[0]}, 4),
+    ("by_reference", intake.BY_REFERENCE, lambda w: {"channel": "95598", "external_ref": "R77"}, 4),
+    ("by_time", intake.BY_TIME, lambda w: {"low": FIRST, "before": LAST, "limit": 50}),
+    ("by_stage", intake.BY_STAGE, lambda w: {"stage": "assigned", "low": FIRST, "before": LAST, "limit": 50}),
+    ("secrets", secret.SECRETS, lambda w: {"ticket_id": w.column("ticket", "ticket_id")[0]}, 4),
+    ("rejections", secret.REJECTIONS, lambda w: {"before": LAST, "limit": 50}),
+)
+
+CLASSIFICATION = (
+    (
+        "add",
+        classification.ticket.ADD,
+        lambda w: {
+            "ids": fresh(),
+            "tickets": ["{}"] * BATCH,
+            "states": ["review"] * BATCH,
+            "situations": texts("s"),
+            "matrix_versions": texts("m"),
+            "model_versions": [None] * BATCH,
+            "probabilities": [1.0] * BATCH,
+            "margins": [1.0] * BATCH,
+            "words": texts("w"),
+            "deciders": texts("d"),
+            "business_types": texts("b"),
+            "objects": texts("o"),
+            "urgencies": texts("u"),
+            "risks": texts("r"),
+            "now": NOW,
+        },
+    ),
+    ("one", classification.ticket.ONE, lambda w: {"id": w.column("ticket", "id")[0]}, 2),
+    (
+        "reviews",
+        classification.review.PAGE,
+        lambda w: {"calm": False, "opened_at": datetime(1970, 1, 1, tzinfo=UTC), "ticket_id": FIRST, "limit": 50},
+    ),
+    ("review", classification.review.ONE, lambda w: {"ticket_id": w.column("review", "ticket_id")[0]}, 4),
+    ("decided", classification.review.DECIDED, lambda w: {"ticket_id": w.column("ticket", "id")[0]}, 2),
+)
+
+
+def _of(w: World, table: str = "delivery") -> dict[str, Any]:
+    return {"ticket_ids": w.column(table, "ticket_id"), "departments": w.column(table, "department")}
+
+
+DISPATCH: tuple[Any, ...] = (
+    ("tickets", dispatch.ticket.TICKETS, lambda w: {"ids": w.column("ticket", "ticket_id")}),
+    ("orders", dispatch.order.ORDERS, lambda w: {"ids": w.column("ticket", "ticket_id")}),
+    ("some", dispatch.order.SOME, lambda w: {"ids": w.column("work_order", "work_order_id")}),
+    ("amendments", dispatch.ticket.AMENDMENTS, lambda w: {"ids": w.column("ticket", "ticket_id")}),
+    (
+        "move_tickets",
+        dispatch.ticket.MOVE_TICKETS,
+        lambda w: {
+            "tickets": records(
+                ticket_id=w.column("ticket", "ticket_id"),
+                state=["closed"] * BATCH,
+                round=[1] * BATCH,
+                transfers=[0] * BATCH,
+                rulings=[0] * BATCH,
+                messages=[0] * BATCH,
+            )
+        },
+    ),
+    (
+        "move_orders",
+        dispatch.order.MOVE_ORDERS,
+        lambda w: {
+            "orders": records(
+                work_order_id=w.column("work_order", "work_order_id"),
+                ticket_id=w.column("work_order", "ticket_id"),
+                state=["closed"] * BATCH,
+                returns=[0] * BATCH,
+            )
+        },
+    ),
+    (
+        "of_agent",
+        dispatch.ticket.OF_AGENT,
+        lambda w: {"agent_id": "a7", "before": LAST, "state": "closed", "limit": 50},
+    ),
+    (
+        "not_closed_of_agent",
+        dispatch.ticket.NOT_CLOSED_OF_AGENT,
+        lambda w: {"agent_id": "a50", "before": LAST, "state": None, "limit": 50},
+    ),
+    (
+        "of_department",
+        dispatch.order.OF_DEPARTMENT,
+        lambda w: {"department": "d7", "after": FIRST, "contacted": False, "states": None, "limit": 50},
+    ),
+    (
+        "open_of_department",
+        dispatch.order.OPEN_OF_DEPARTMENT,
+        lambda w: {"department": "d10", "after": FIRST, "contacted": False, "states": ["assigned"], "limit": 50},
+    ),
+    ("history", dispatch.ticket.HISTORY, lambda w: {"ticket_id": w.column("ticket", "ticket_id")[0]}, 4),
+    (
+        "add_deliveries",
+        dispatch.delivery.ADD,
+        lambda w: {
+            "ids": fresh(),
+            **_of(w),
+            "order_ids": w.column("delivery", "work_order_id"),
+            "types": texts("x"),
+            "bodies": texts("b"),
+            "parents": texts("p"),
+            "now": NOW,
+            "give_up_at": FAR,
+        },
+        8 * BATCH,
+    ),
+    (
+        "due",
+        dispatch.delivery.DUE,
+        lambda w: {"departments": texts("d", 20), "rooms": [10] * 20, "held": fresh(3)},
+        250,
+    ),
+    (
+        "record",
+        dispatch.delivery.RECORD,
+        lambda w: {
+            "attempts": records(
+                delivery_id=w.column("pending", "delivery_id"),
+                ticket_id=w.column("pending", "ticket_id"),
+                number=[1] * BATCH,
+                ok=[True] * BATCH,
+            ),
+            "now": NOW,
+            "last_call": timedelta(minutes=1),
+            "full": timedelta(days=1),
+        },
+    ),
+    (
+        "mark_delivered",
+        dispatch.delivery.MARK_DELIVERED,
+        lambda w: {
+            "ids": w.column("delivery", "delivery_id"),
+            "ticket_ids": w.column("delivery", "ticket_id"),
+            "now": NOW,
+        },
+    ),
+    ("promote", dispatch.delivery.PROMOTE, lambda w: {**_of(w), "now": NOW}, 8 * BATCH),
+    ("divert", dispatch.delivery.DIVERT, lambda w: {**_of(w, "pending"), "reason": "x", "now": NOW}, 10 * BATCH),
+    (
+        "undelivered",
+        dispatch.delivery.UNDELIVERED,
+        lambda w: {"ticket_ids": w.column("pending", "ticket_id"), "order_ids": w.column("pending", "work_order_id")},
+        6 * BATCH,
+    ),
+    (
+        "hurry",
+        dispatch.delivery.HURRY,
+        lambda w: {
+            "ticket_ids": w.column("pending", "ticket_id"),
+            "order_ids": w.column("pending", "work_order_id"),
+            "untils": [NOW] * BATCH,
+            "now": NOW,
+        },
+        6 * BATCH,
+    ),
+    ("overdue", dispatch.delivery.OVERDUE, lambda w: {"full": timedelta(days=1)}, 1100),
+    (
+        "deliveries_of_ticket",
+        dispatch.replay.OF_TICKET,
+        lambda w: {
+            "ticket_id": w.column("ticket", "ticket_id")[0],
+            "department": None,
+            "state": None,
+            "before": LAST,
+            "limit": 50,
+        },
+        4,
+    ),
+    (
+        "deliveries_of_department",
+        dispatch.replay.OF_DEPARTMENT,
+        lambda w: {"department": "d7", "state": None, "before": LAST, "limit": 50},
+    ),
+    ("delivery", dispatch.replay.FIND, lambda w: {"delivery_id": w.column("delivery", "delivery_id")[0]}, 4),
+    (
+        "pending_return",
+        dispatch.court.PENDING,
+        lambda w: {
+            "ticket_id": w.column("return_case", "ticket_id")[0],
+            "work_order_id": w.column("return_case", "work_order_id")[0],
+        },
+        4,
+    ),
+    (
+        "returns",
+        dispatch.court.BEFORE_JUDGE,
+        lambda w: {"judge_kind": "lead", "judge": "lead", "after": FIRST, "limit": 50},
+        400,
+    ),
+    ("question", dispatch.question.QUESTION, lambda w: {"question_id": w.column("question", "question_id")[0]}, 4),
+    ("seats", dispatch.endpoint.ACTIVE, lambda w: {}),
+    ("hold_endpoints", dispatch.endpoint.HOLD, lambda w: {"departments": texts("d", 20), "owner": "me", "seconds": 60}),
+)
+
+SLA = (
+    (
+        "assign",
+        sla.ASSIGN,
+        lambda w: {"ids": fresh(), "tickets": w.column("ticket", "id"), "departments": texts("d")},
+        8 * BATCH,
+    ),
+    (
+        "mark",
+        sla.MARK,
+        lambda w: {
+            "ids": w.column("work_order", "id"),
+            "tickets": w.column("work_order", "ticket_id"),
+            "accepted": True,
+            "contacted": False,
+            "ended": False,
+        },
+        8 * BATCH,
+    ),
+    ("end", sla.END, lambda w: {"tickets": w.column("ticket", "id"), "closed": [NOW] * BATCH}),
+    (
+        "orders",
+        sla.ORDERS,
+        lambda w: {"ids": w.column("work_order", "id"), "tickets": w.column("work_order", "ticket_id")},
+    ),
+    ("clocks", sla.CLOCKS, lambda w: {"tickets": w.column("ticket", "id")}),
+    (
+        "stop",
+        sla.STOP,
+        lambda w: {
+            "tickets": w.column("running", "ticket_id"),
+            "work_orders": w.column("running", "work_order_id"),
+            "ats": [NOW] * BATCH,
+            "kinds": ["accept"],
+            "kept": ["accept"],
+        },
+        6 * BATCH,
+    ),
+    (
+        "replace",
+        sla.REPLACE,
+        lambda w: {"ids": w.column("running", "id"), "tickets": w.column("running", "ticket_id"), "now": NOW},
+    ),
+    (
+        "page",
+        sla.PAGE,
+        lambda w: {
+            "state": "running",
+            "before": FAR,
+            "after_due": datetime(1, 1, 1, tzinfo=UTC),
+            "after_id": FIRST,
+            "count": 50,
+        },
+    ),
+    (
+        "page_of",
+        sla.PAGE_OF,
+        lambda w: {
+            "department": "d10",
+            "state": "running",
+            "before": FAR,
+            "after_due": datetime(1, 1, 1, tzinfo=UTC),
+            "after_id": FIRST,
+            "count": 50,
+        },
+    ),
+    ("of_ticket", sla.OF_TICKET, lambda w: {"ticket": w.column("ticket", "id")[0]}, 4),
+    ("head", timer.HEAD, lambda w: {"seconds": 0.25}, 20),
+    (
+        "take",
+        timer.taking(BATCH),
+        lambda w: {"now": NOW, "after_fire": timer.START[0], "after_id": timer.START[1]},
+        400,
+    ),
+    (
+        "fire",
+        timer.FIRE,
+        lambda w: {
+            "now": NOW,
+            "fires": w.column("timer", "fire_at"),
+            "ids": w.column("timer", "id"),
+            "first": min(w.column("timer", "fire_at")),
+            "last": max(w.column("timer", "fire_at")),
+            "percents": [50],
+            "levels": [1],
+            "nexts": [80],
+            "names": ["executing", "lead", "supervisor", "interview"],
+            "interviewer": "i",
+            "topic": "t",
+            "warned": "w",
+            "breached": "b",
+            "escalated": "e",
+            "id": uuid7(NOW).hex[:27],
+            "traceparent": "00-",
+        },
+        10 * BATCH,
+    ),
+)
+
+NOTIFICATION = (
+    (
+        "add",
+        inbox.ADD,
+        lambda w: {
+            "ids": fresh(),
+            "recipients": texts("agent:a"),
+            "tickets": w.column("notice", "ticket_id"),
+            "kinds": ["ticket_answered"] * BATCH,
+            "facts": texts("new"),
+            "data": ["{}"] * BATCH,
+            "causes": [NOW] * BATCH,
+            "now": NOW,
+        },
+        24 * BATCH,
+    ),
+    ("news", inbox.NEWS, lambda w: {"addresses": texts("agent:a"), "numbers": [73] * BATCH, "count": 100}, 12 * BATCH),
+    ("standing", inbox.STANDING, lambda w: {"addresses": texts("agent:a")}),
+    ("due", channel.DUE, lambda w: {"share": 5}),
+    (
+        "settle",
+        channel.SETTLE,
+        lambda w: {
+            "ids": w.column("delivery", "id"),
+            "tickets": w.column("delivery", "ticket_id"),
+            "attempts": [1] * BATCH,
+            "states": ["sent"] * BATCH,
+            "statuses": [200] * BATCH,
+            "reasons": [""] * BATCH,
+            "waits": [None] * BATCH,
+            "now": NOW,
+        },
+    ),
+    (
+        "deliveries",
+        channel.PAGE,
+        lambda w: {
+            "state": "failed",
+            "after_at": datetime(1, 1, 1, tzinfo=UTC),
+            "after_id": FIRST,
+            "channel": None,
+            "count": 50,
+        },
+    ),
+    ("delivery", channel.FIND, lambda w: {"id": w.column("delivery", "id")[0]}, 4),
+)
+
+TABLE = {
+    "intake": INTAKE,
+    "classification": CLASSIFICATION,
+    "dispatch": (*KERNEL, *DISPATCH),
+    "sla_timer": SLA,
+    "notification": NOTIFICATION,
+}
+DRAWN = {
+    "intake": {"ticket": "SELECT ticket_id, external_ref FROM ticket"},
+    "classification": {"ticket": "SELECT id FROM ticket", "review": "SELECT ticket_id FROM review"},
+    "dispatch": {
+        "ticket": "SELECT ticket_id FROM ticket",
+        "work_order": "SELECT work_order_id, ticket_id FROM work_order",
+        "delivery": "SELECT delivery_id, ticket_id, work_order_id, department FROM delivery",
+        "pending": "SELECT delivery_id, ticket_id, work_order_id, department FROM delivery WHERE state = 'pending'",
+        "return_case": "SELECT ticket_id, work_order_id FROM return_case WHERE decision IS NULL",
+        "question": "SELECT question_id FROM question",
+    },
+    "sla_timer": {
+        "ticket": "SELECT id FROM ticket",
+        "work_order": "SELECT id, ticket_id FROM work_order",
+        "running": "SELECT id, ticket_id, work_order_id FROM clock WHERE state = 'running'",
+        "timer": "SELECT * FROM (SELECT fire_at, id FROM timer ORDER BY fire_at LIMIT 50) AS first",
+    },
+    "notification": {"notice": "SELECT ticket_id FROM notice", "delivery": "SELECT id, ticket_id FROM delivery"},
+}
+
+
+@pytest.mark.parametrize("service", [run.load(name) for name in sorted(TABLE)], ids=lambda each: each.name)
+async def test_hot_statements_read_what_they_need_and_no_more(service: Service, database: str) -> None:
+    """Planned before this month's first row was there, and again when autovacuum has looked at what came since."""
+    more = {"vault_key": SecretStr(vault.new_key())} if service.name == "intake" else {}
+    wrong = []
+    async with harness(service, database, **more) as h:
+        await filled.make_months(database, service)
+        await filled.fill(database, service, past=True)
+        await filled.analyze(database, service)
+        async with h.running.engine.connect() as connection:
+            prepared = {
+                name: await plan.prepare(connection, name, statement) for name, statement, *_ in TABLE[service.name]
+            }
+            await filled.fill(database, service, past=False)
+            world = World({name: await h.rows(query + SOME) for name, query in DRAWN[service.name].items()})
+            for when in ("planned a month before", "planned anew"):
+                for name, _, parameters, *most in TABLE[service.name]:
+                    done = await prepared[name].carried_out(parameters(world))
+                    wrong += [f"{name} ({when}): {each}" for each in faults(done, most[0] if most else 4 * BATCH)]
+                await filled.analyze(database, service)
+    assert not wrong, "\n".join(wrong)
+
+
+def faults(done: plan.Plan, most: int) -> list[str]:
+    """What is wrong with how a statement was carried out."""
+    found = []
+    rows = sum(done.scans.values())
+    if rows > most:
+        found.append(f"read {rows} rows, not {most} at most: {done.scans}")
+    if whole := {table: count for table, count in done.sequential.items() if count > SMALL}:
+        found.append(f"read from end to end: {whole}")
+    if done.spilt:
+        found.append(f"spilt {done.spilt} blocks to disk")
+    return found
