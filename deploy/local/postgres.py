@@ -27,6 +27,7 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "jit": "off",
+    "autovacuum_naptime": "5s",  # a table that grows from nothing is looked at before its plans matter
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",

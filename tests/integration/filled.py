@@ -25,7 +25,7 @@ KERNEL = (
     "INSERT INTO outbox (event_id, topic, key, type, version, occurred_at, traceparent, body) SELECT gen_random_uuid(),"
     " 'zhida.tickets.v1', n::text, 'x', 1, now(), '00-', '{}' FROM generate_series(1, 20000) n",
     "INSERT INTO command SELECT 'p' || n % 50, n::text, '', 200, '{}', now() FROM generate_series(1, 20000) n",
-    "INSERT INTO fence SELECT 'zhida.tickets.v1', n, gen_random_uuid(), 7, NULL FROM generate_series(0, 47) n",
+    "INSERT INTO fence SELECT 'zhida.filled.v1', n, gen_random_uuid(), 7, NULL FROM generate_series(0, 47) n",
     "INSERT INTO lease SELECT 'endpoint:' || n, 'me', now() FROM generate_series(1, 100) n",
     'INSERT INTO dead (topic, partition, "offset", key, type, headers, error)'
     " SELECT 't', 0, n, n::text, 'x', '{}', 'e' FROM generate_series(1, 5000) n",

@@ -83,7 +83,7 @@ KERNEL = (
         "fence",
         bus.FENCE,
         lambda w: {
-            "topics": ["zhida.tickets.v1"] * 12,
+            "topics": ["zhida.filled.v1"] * 12,
             "partitions": list(range(12)),
             "starts": [7] * 12,
             "stops": [9] * 12,
@@ -296,7 +296,8 @@ DISPATCH: tuple[Any, ...] = (
         },
     ),
     ("promote", dispatch.delivery.PROMOTE, lambda w: {**_of(w), "now": NOW}, 8 * BATCH),
-    ("divert", dispatch.delivery.DIVERT, lambda w: {**_of(w, "pending"), "reason": "x", "now": NOW}, 10 * BATCH),
+    # Until autovacuum has looked at a new month, by the index of what is not delivered there.
+    ("divert", dispatch.delivery.DIVERT, lambda w: {**_of(w, "pending"), "reason": "x", "now": NOW}, 120 * BATCH),
     (
         "undelivered",
         dispatch.delivery.UNDELIVERED,
@@ -340,7 +341,7 @@ DISPATCH: tuple[Any, ...] = (
             "ticket_id": w.column("return_case", "ticket_id")[0],
             "work_order_id": w.column("return_case", "work_order_id")[0],
         },
-        4,
+        120,  # until then, by the index of open returns
     ),
     (
         "returns",

@@ -5,7 +5,12 @@ from alembic import op
 revision = "kernel_0001"
 down_revision = None
 
+# Every row is deleted within milliseconds: dead ones are cleared away by number, not by a share of an empty table.
 HOT = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0"
+# A handful of rows, updated many times a second, in place: one page has room for their next versions.
+FEW = "fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500"
+# One row a ticket, updated with each thing said about it; no column of an index changes, so it stays on its page.
+WIDE = "fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0"
 
 
 def upgrade() -> None:
@@ -16,7 +21,7 @@ def upgrade() -> None:
     # The lock of a ticket, the last version said about it, and the trace it belongs to.
     op.execute(
         'CREATE TABLE stream (key text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, traceparent text)'
-        " WITH (fillfactor = 60)"
+        f" WITH ({WIDE})"
     )
     op.execute(
         "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL,"
@@ -26,9 +31,11 @@ def upgrade() -> None:
     # The only truth about how far a partition was handled.
     op.execute(
         "CREATE TABLE fence (topic text, partition int, topic_id uuid NOT NULL, next_offset bigint NOT NULL,"
-        " stopped text, PRIMARY KEY (topic, partition)) WITH (fillfactor = 20)"
+        f" stopped text, PRIMARY KEY (topic, partition)) WITH ({FEW})"
     )
-    op.execute("CREATE TABLE lease (name text PRIMARY KEY, owner text NOT NULL, until timestamptz NOT NULL)")
+    op.execute(
+        f"CREATE TABLE lease (name text PRIMARY KEY, owner text NOT NULL, until timestamptz NOT NULL) WITH ({FEW})"
+    )
     # Buried records (error set) and those parked behind them (error null), in order of id for each key.
     op.execute(
         "CREATE TABLE dead (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL,"
@@ -45,7 +52,7 @@ def upgrade() -> None:
     op.execute(
         "CREATE TABLE command (principal text, idempotency_key text, fingerprint bytea NOT NULL,"
         " status int NOT NULL, body jsonb NOT NULL, at timestamptz NOT NULL,"
-        " PRIMARY KEY (principal, idempotency_key))"
+        " PRIMARY KEY (principal, idempotency_key)) WITH (autovacuum_vacuum_scale_factor = 0.05)"
     )
     # What was dropped by age, and when; `swept_at` null: rows beside the partitions are still to be deleted.
     op.execute(

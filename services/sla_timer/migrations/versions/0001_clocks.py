@@ -60,13 +60,13 @@ def upgrade() -> None:
         "CREATE TABLE ticket (id uuid PRIMARY KEY, ended boolean NOT NULL DEFAULT false, closed_at timestamptz)"
         " PARTITION BY RANGE (id)"
     )
-    op.execute("CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 70)")
+    op.execute(f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 70, {VACUUM})")
     op.execute(
         "CREATE TABLE work_order (ticket_id uuid, id uuid, department text,"
         " accepted boolean NOT NULL DEFAULT false, contacted boolean NOT NULL DEFAULT false,"
         " ended boolean NOT NULL DEFAULT false, PRIMARY KEY (ticket_id, id)) PARTITION BY RANGE (ticket_id)"
     )
-    op.execute("CREATE TABLE work_order_default PARTITION OF work_order DEFAULT WITH (fillfactor = 70)")
+    op.execute(f"CREATE TABLE work_order_default PARTITION OF work_order DEFAULT WITH (fillfactor = 70, {VACUUM})")
     op.execute(
         "CREATE TABLE clock (ticket_id uuid, id uuid, work_order_id uuid,"
         " kind text NOT NULL CHECK (kind IN ('accept', 'first_contact', 'resolve')),"
