@@ -18,6 +18,7 @@ from libs.shared.events import uuid7
 from libs.shared.service import Service
 from services.classification import store as classification
 from services.dispatch import store as dispatch
+from services.dispatch.store import owner
 from services.intake import store as intake
 from services.intake import vault
 from services.intake.store import secret
@@ -203,10 +204,13 @@ DISPATCH: tuple[Any, ...] = (
     ("orders", dispatch.order.ORDERS, lambda w: {"ids": w.column("ticket", "ticket_id")}),
     ("some", dispatch.order.SOME, lambda w: {"ids": w.column("work_order", "work_order_id")}),
     ("amendments", dispatch.ticket.AMENDMENTS, lambda w: {"ids": w.column("ticket", "ticket_id")}),
+    ("locked", dispatch.order.LOCKED, lambda w: {"ids": w.column("ticket", "ticket_id")}),
+    ("owners", owner.OWNERS, lambda w: {"ids": w.column("work_order", "work_order_id")}),
     (
-        "move_tickets",
-        dispatch.ticket.MOVE_TICKETS,
+        "write",
+        dispatch.held.WRITE,
         lambda w: {
+            "now": NOW,
             "tickets": records(
                 ticket_id=w.column("ticket", "ticket_id"),
                 state=["closed"] * BATCH,
@@ -214,19 +218,18 @@ DISPATCH: tuple[Any, ...] = (
                 transfers=[0] * BATCH,
                 rulings=[0] * BATCH,
                 messages=[0] * BATCH,
-            )
-        },
-    ),
-    (
-        "move_orders",
-        dispatch.order.MOVE_ORDERS,
-        lambda w: {
+            ),
             "orders": records(
                 work_order_id=w.column("work_order", "work_order_id"),
                 ticket_id=w.column("work_order", "ticket_id"),
                 state=["closed"] * BATCH,
                 returns=[0] * BATCH,
-            )
+            ),
+            "ticket_ids": w.column("ticket", "ticket_id"),
+            "order_ids": [None] * BATCH,
+            "whats": texts("w"),
+            "bys": texts("b"),
+            "details": ["{}"] * BATCH,
         },
     ),
     (
@@ -349,7 +352,7 @@ DISPATCH: tuple[Any, ...] = (
         lambda w: {"judge_kind": "lead", "judge": "lead", "after": FIRST, "limit": 50},
         400,
     ),
-    ("question", dispatch.question.QUESTION, lambda w: {"question_id": w.column("question", "question_id")[0]}, 4),
+    ("questions", dispatch.question.SOME, lambda w: {"ids": w.column("question", "question_id")}),
     ("seats", dispatch.endpoint.ACTIVE, lambda w: {}),
     ("hold_endpoints", dispatch.endpoint.HOLD, lambda w: {"departments": texts("d", 20), "owner": "me", "seconds": 60}),
 )

@@ -1,4 +1,4 @@
-"""Hot tables are vacuumed early and leave room for updates in place; each new day and month has its table's settings."""
+"""Hot tables are vacuumed early and leave room for updates in place; new days and months have the same settings."""
 
 from collections.abc import Mapping
 
