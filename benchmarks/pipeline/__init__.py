@@ -21,7 +21,7 @@ TITLE = "P2, P3: the whole pipeline, tickets in to webhooks out, beside a bare o
 USUAL = 10.0  # s of each part; the reference run takes 300
 WARM = 5.0  # s
 STEP = 0.95  # the next rate to try where one could not be held
-TRIES = 5
+TRIES = 6
 SLACK = 1.0  # s of tickets that may be under way when a held rate ends
 
 
@@ -31,8 +31,8 @@ async def run(place: Place, options: Options) -> list[Measure]:
     async with zhida(place) as pipeline:
         place.say("Zhida: the highest rate, held; then twice of it, then half")
         ours, held, tried = await highest(pipeline, seconds)
-        over = await pipeline.open(seconds, 2 * ours)
-        half = await pipeline.open(seconds, ours / 2)
+        over = await pipeline.open(seconds, 2 * ours, warm=min(WARM, seconds))
+        half = await pipeline.open(seconds, ours / 2, warm=min(WARM, seconds))
         reckoning = await pipeline.reckon()
         place.details["zhida"] = _details(held, tried, over, half, reckoning)
     rates: dict[bool, float] = {}
@@ -40,7 +40,7 @@ async def run(place: Place, options: Options) -> list[Measure]:
         async with bare(place, model=model) as pipeline:
             place.say(f"The bare pipeline {'reading each text with the same matrix' if model else 'without a model'}")
             rates[model], bare_held, bare_tried = await highest(pipeline, seconds)
-            bare_half = await pipeline.open(seconds, rates[model] / 2)
+            bare_half = await pipeline.open(seconds, rates[model] / 2, warm=min(WARM, seconds))
             found = await pipeline.reckon()
             place.details["bare" if model else "bare_without_model"] = _details(
                 bare_held, bare_tried, None, bare_half, found
@@ -62,16 +62,16 @@ async def run(place: Place, options: Options) -> list[Measure]:
 
 async def highest(pipeline: Pipeline, seconds: float) -> tuple[float, Part, list[dict[str, float]]]:
     """The highest rate that is held, the part in which it was, and what was tried on the way."""
-    await pipeline.closed(WARM)
-    sought = await pipeline.closed(seconds)
-    rate, tried = sought.rate, []
+    warm = min(WARM, seconds)
+    rate, tried = (await pipeline.closed(seconds, warm=warm)).rate, []
     for _ in range(TRIES):
-        held = await pipeline.open(seconds, rate)
+        held = await pipeline.open(seconds, rate, warm=warm)
         tried.append({"rate": rate, "reached": held.rate, "left": held.left, "drained": held.drained})
         if held.left <= rate * SLACK:
             break
-        rate = min(rate * STEP, held.rate)
-    return held.rate, held, tried
+        if len(tried) < TRIES:
+            rate *= STEP
+    return min(held.rate, rate), held, tried
 
 
 def percentiles(reckoning: Reckoning, part: Part) -> tuple[float, float]:

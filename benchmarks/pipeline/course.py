@@ -26,7 +26,8 @@ from libs.shared.events import INBOUND
 
 HOPS = ("intake", "classification", "dispatch", "clocks", "stages")
 BACKLOG = 1500  # tickets under way while the highest rate is sought
-DRAIN = 120.0  # s that everything has to arrive once nothing more is published
+DRAIN = 60.0  # s in which something must arrive while anything is missing
+STRIDE = 1000  # webhooks waited for at once
 START = 120.0  # s that the bare programs have to begin
 
 
@@ -91,22 +92,27 @@ class Pipeline:
         """Tickets published whose webhooks have not all come: by the number of webhooks that are missing."""
         return math.ceil((self.expected - len(self.receiver.webhooks)) / self.webhooks_each)
 
-    async def closed(self, seconds: float, backlog: int = BACKLOG) -> Part:
-        """As fast as it goes with so many under way."""
+    async def closed(self, seconds: float, backlog: int = BACKLOG, *, warm: float = 0.0) -> Part:
+        """As fast as it goes with so many under way; `warm` seconds of the same go before and do not count."""
+        if warm:
+            await self.publisher.closed(warm, lambda: self.under_way, backlog)
         return await self._part(self.publisher.closed(seconds, lambda: self.under_way, backlog))
 
-    async def open(self, seconds: float, rate: float, *, drain: bool = True) -> Part:
-        """So many a second, whatever becomes of them."""
-        return await self._part(self.publisher.open(seconds, rate), drain=drain)
+    async def open(self, seconds: float, rate: float, *, warm: float = 0.0) -> Part:
+        """So many a second, whatever becomes of them; `warm` as for `closed`."""
+        if warm:
+            await self.publisher.open(warm, rate)
+        return await self._part(self.publisher.open(seconds, rate))
 
     async def drain(self) -> float:
-        """Wait until everything has arrived, at most DRAIN; gives how long it took."""
+        """Wait until everything has arrived, or nothing has for DRAIN; gives how long it took."""
         began = time.monotonic()
         with contextlib.suppress(TimeoutError):
-            await self.receiver.until(self.expected, DRAIN)
+            while (count := len(self.receiver.webhooks)) < self.expected:
+                await self.receiver.until(min(self.expected, count + STRIDE), DRAIN)
         return time.monotonic() - began
 
-    async def _part(self, publishing: Any, *, drain: bool = True) -> Part:
+    async def _part(self, publishing: Any) -> Part:
         first, before = len(self.publisher.sent), len(self.receiver.webhooks)
         with self.place.spending() as spent:
             await publishing
@@ -116,7 +122,7 @@ class Pipeline:
             rate=arrived / spent.seconds,
             offered=offered / spent.seconds,
             left=left,
-            drained=await self.drain() if drain else 0.0,
+            drained=await self.drain(),
             first=first,
             last=first + offered,
             cpu_ms=_rounded(spent, arrived),
