@@ -55,7 +55,7 @@ Fact = (
     | NotificationSent
 )
 
-_ORDER: tuple[OrderState, ...] = get_args(OrderState)  # the way forward
+_RANK: Mapping[OrderState, int] = {state: rank for rank, state in enumerate(get_args(OrderState))}  # the way forward
 _GONE: frozenset[OrderState] = frozenset({"reassigned", "cancelled"})  # no longer this department's
 _STAGE_OF: Mapping[OrderState, Stage] = {
     "reopened": "reopened", "assigned": "assigned", "delivered": "delivered", "accepted": "accepted",
@@ -108,8 +108,7 @@ def hear(standing: Standing, fact: Fact) -> Standing | None:
         case ReviewRequested():
             return _enter(standing, "in_review", at) if standing.stage == "received" else standing
         case TicketClassified():
-            known = replace(standing, situation=fact.situation.name, lead_department=fact.lead_department.name)
-            return _enter(known, "classified", at) if standing.stage in ("received", "in_review") else known
+            return _classify(standing, fact)
         case WorkOrderAssigned():
             return _assign(standing, fact)
         case WorkOrderDelivered():
@@ -140,6 +139,14 @@ def hear(standing: Standing, fact: Fact) -> Standing | None:
             return _reopen(standing, fact)
         case _:
             assert_never(fact)
+
+
+def _classify(standing: Standing, fact: TicketClassified) -> Standing:
+    situation, lead, at = fact.situation.name, fact.lead_department.name, fact.occurred_at
+    if standing.stage not in ("received", "in_review"):
+        return replace(standing, situation=situation, lead_department=lead)
+    reached: dict[Stage, datetime] = {"classified": at, **standing.reached}
+    return replace(standing, situation=situation, lead_department=lead, stage="classified", since=at, reached=reached)
 
 
 def _assign(standing: Standing, fact: WorkOrderAssigned) -> Standing:
@@ -191,7 +198,7 @@ def _advance(
 ) -> Standing:
     """Move a work order forward; a fact it has already passed changes nothing."""
     order = standing.orders.get(order_id)
-    if order and _ORDER.index(state) <= _ORDER.index(order.state):
+    if order and _RANK[state] <= _RANK[order.state]:
         return standing
     return _set(standing, order_id, department, state, at)
 
@@ -201,19 +208,22 @@ def _set(standing: Standing, order_id: UUID, department: Department | str, state
     known = standing.orders.get(order_id)
     code = department if isinstance(department, str) else department.code
     name = department.name if isinstance(department, Department) else (known.name if known else None)
-    moved = replace(standing, orders={**standing.orders, order_id: Order(code, name, state, at)})
-    return moved if standing.stage in _SETTLED else _enter(moved, _furthest(moved), at)
+    orders = {**standing.orders, order_id: Order(code, name, state, at)}
+    stage = standing.stage if standing.stage in _SETTLED else _furthest(orders, standing.reached)
+    if stage == standing.stage:
+        return replace(standing, orders=orders)
+    return replace(standing, orders=orders, stage=stage, since=at, reached={stage: at, **standing.reached})
 
 
-def _furthest(standing: Standing) -> Stage:
-    states = {order.state for order in standing.orders.values()}
+def _furthest(orders: Mapping[UUID, Order], reached: Mapping[Stage, datetime]) -> Stage:
+    states = {order.state for order in orders.values()}
     if "returned" in states:
         return "returned"
-    furthest = max(states - _GONE, key=_ORDER.index, default=None)
+    furthest = max(states - _GONE, key=_RANK.__getitem__, default=None)
     if furthest is None:  # until the next work order
         return "returned" if "reassigned" in states else "classified"
     if furthest == "answered":
-        return "contacted" if "contacted" in standing.reached else "accepted"
+        return "contacted" if "contacted" in reached else "accepted"
     return _STAGE_OF[furthest]
 
 
