@@ -1,7 +1,9 @@
 """One hop without Zhida: topic → table, dedup table and outbox in one statement a batch → relay → topic.
 
-`python -m benchmarks.bare.hop KAFKA DATABASE_URL SOURCE TARGET GROUP`. At least once in, deduplicated by event id in
-the effect's transaction; out through the outbox, acknowledged by all. No fence, no locks, no versions, no burial.
+`python -m benchmarks.bare.hop KAFKA DATABASE_URL SOURCE TARGET GROUP lean|versioned`. At least once in, deduplicated by
+event id in the effect's transaction; out through the outbox, acknowledged by all. No fence, no locks, no burial.
+`versioned` also checks each event against its contract's classes, as readers of a shared topic must, and draws a gapless
+version for each key.
 """
 
 import asyncio
@@ -20,21 +22,33 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
 from benchmarks.leash import leash
+from libs.shared.contracts.intake import TicketReceived
 
-TAKE = """
+FRESH = """
     WITH heard AS (
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::uuid[], $7::bytea[])
             WITH ORDINALITY AS h(id, ticket_id, title, star, traceparent, event_id, body, place)),
     fresh AS (INSERT INTO inbox SELECT DISTINCT id FROM heard ON CONFLICT DO NOTHING RETURNING id),
     done AS (
-        INSERT INTO effect SELECT ticket_id, title, star FROM heard JOIN fresh USING (id) RETURNING ticket_id)
+        INSERT INTO effect SELECT ticket_id, title, star FROM heard JOIN fresh USING (id) RETURNING ticket_id)"""
+LEAN = f"""{FRESH}
     INSERT INTO outbox (event_id, key, occurred_at, traceparent, body)
     SELECT event_id, ticket_id::text, now(), traceparent, body FROM heard JOIN fresh USING (id) ORDER BY place"""
-PENDING = "SELECT id, event_id, key, occurred_at, traceparent, body FROM outbox ORDER BY id LIMIT 4000"
+VERSIONED = f"""{FRESH},
+    drawn AS (
+        INSERT INTO stream SELECT ticket_id::text, count(*) FROM heard JOIN fresh USING (id) GROUP BY 1 ORDER BY 1
+        ON CONFLICT (key) DO UPDATE SET version = stream.version + excluded.version RETURNING key, version)
+    INSERT INTO outbox (event_id, key, occurred_at, traceparent, body, version)
+    SELECT event_id, key, now(), traceparent, body,
+        version + 1 - row_number() OVER (PARTITION BY key ORDER BY place DESC)
+    FROM heard JOIN fresh USING (id) JOIN drawn ON key = ticket_id::text ORDER BY place"""
+PENDING = "SELECT id, event_id, key, occurred_at, traceparent, body, version FROM outbox ORDER BY id LIMIT 4000"
 FORGET = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
 
-async def take(kafka: str, pool: "asyncpg.Pool[Any]", source: str, group: str, woken: asyncio.Event) -> None:
+async def take(
+    kafka: str, pool: "asyncpg.Pool[Any]", source: str, group: str, *, versioned: bool, woken: asyncio.Event
+) -> None:
     """Batches of up to 500 records, each one statement and so one transaction."""
     consumer = AIOKafkaConsumer(
         source, bootstrap_servers=kafka, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
@@ -50,17 +64,23 @@ async def take(kafka: str, pool: "asyncpg.Pool[Any]", source: str, group: str, w
                 headers = dict(record.headers)
                 if headers["ce_type"] != b"zhida.TicketReceived.v1":
                     continue
-                body = orjson.loads(record.value)
-                ticket = body["ticket"]
                 ids.append(UUID(headers["ce_id"].decode()))
-                tickets.append(UUID(body["ticket_id"]))
-                titles.append(ticket["title"])
-                stars.append(ticket["customer"]["star"])
+                if versioned:
+                    event = TicketReceived.model_validate_json(record.value)
+                    tickets.append(event.ticket_id)
+                    titles.append(event.ticket.title)
+                    stars.append(event.ticket.customer.star)
+                else:
+                    body = orjson.loads(record.value)
+                    ticket = body["ticket"]
+                    tickets.append(UUID(body["ticket_id"]))
+                    titles.append(ticket["title"])
+                    stars.append(ticket["customer"]["star"])
                 parents.append(headers["traceparent"].decode())
                 events.append(uuid7())
-                bodies.append(orjson.dumps({"ticket_id": body["ticket_id"], "title": titles[-1], "star": stars[-1]}))
+                bodies.append(orjson.dumps({"ticket_id": tickets[-1], "title": titles[-1], "star": stars[-1]}))
         if ids:
-            await pool.execute(TAKE, ids, tickets, titles, stars, parents, events, bodies)
+            await pool.execute(VERSIONED if versioned else LEAN, ids, tickets, titles, stars, parents, events, bodies)
             woken.set()
         if time.monotonic() > commit:
             await consumer.commit()
@@ -95,6 +115,7 @@ async def relay(kafka: str, pool: "asyncpg.Pool[Any]", target: str, woken: async
                     ("ce_id", str(row["event_id"]).encode()),
                     ("ce_source", b"bare"),
                     ("ce_type", b"zhida.Hopped.v1"),
+                    ("ce_sequence", str(row["version"]).encode()),
                     ("ce_time", row["occurred_at"].isoformat().encode()),
                     ("traceparent", row["traceparent"].encode()),
                     ("content-type", b"application/json"),
@@ -114,14 +135,15 @@ def uuid7() -> UUID:
     return UUID(bytes=(time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
 
 
-async def main(kafka: str, url: str, source: str, target: str, group: str) -> None:
+async def main(*words: str) -> None:
     """Both halves until the process is ended."""
+    kafka, url, source, target, group, form = words
     woken = asyncio.Event()
     async with asyncpg.create_pool(url, min_size=2, max_size=4) as pool, asyncio.TaskGroup() as both:
-        both.create_task(take(kafka, pool, source, group, woken))
+        both.create_task(take(kafka, pool, source, group, versioned=form == "versioned", woken=woken))
         both.create_task(relay(kafka, pool, target, woken))
 
 
 if __name__ == "__main__":
     leash()
-    uvloop.run(main(*sys.argv[1:6]))
+    uvloop.run(main(*sys.argv[1:]))

@@ -1,6 +1,6 @@
 """P1: one hop of the kernel (topic → effect, inbox and outbox → relay → topic) beside a bare one.
 
-Both drain the same backlog of tickets, turn about, each into an empty database; both must end with every ticket exactly
+All drain the same backlog of tickets, turn about, each into an empty database; all must end with every ticket exactly
 once in their table and on the topic. The rate is that of the records which come out, the first tenth left aside.
 """
 
@@ -35,8 +35,10 @@ PATIENCE = 300.0  # s
 EFFECT = "CREATE TABLE {schema}.effect (ticket_id uuid PRIMARY KEY, title text NOT NULL, star int NOT NULL)"
 BARE = (
     "CREATE TABLE inbox (id uuid PRIMARY KEY)",
+    "CREATE TABLE stream (key text PRIMARY KEY, version bigint NOT NULL) WITH (fillfactor = 60)",
     "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL,"
-    " key text NOT NULL, occurred_at timestamptz NOT NULL, traceparent text NOT NULL, body bytea NOT NULL) WITH ("
+    " key text NOT NULL, occurred_at timestamptz NOT NULL, traceparent text NOT NULL, body bytea NOT NULL,"
+    " version bigint) WITH ("
     "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0)",
     EFFECT.format(schema="public"),
 )
@@ -63,7 +65,7 @@ async def run(place: Place, options: Options) -> list[Measure]:
     await place.topics(TicketReceived.topic, Hopped.topic)
     place.say(f"{count:,} tickets a round, {rounds} rounds each")
     await load(place, count)
-    runs: dict[str, list[Run]] = {"bare": [], "kernel": []}
+    runs: dict[str, list[Run]] = {"bare": [], "kernel": [], "versioned": []}
     for number in range(rounds):
         for name, found in runs.items():
             found.append(await drained(place, name, number, count))
@@ -80,8 +82,11 @@ async def run(place: Place, options: Options) -> list[Measure]:
     note = f"median of {rounds}"
     return [
         measured("one hop", rates["kernel"], "events/s", baseline=rates["bare"], least=0.80, note=note),
+        measured(
+            "one hop ÷ bare one with contract and versions", rates["kernel"], "events/s", baseline=rates["versioned"]
+        ),
         measured("CPU an event", cpu["kernel"]["all"], "ms", baseline=cpu["bare"]["all"], note=parts),
-        measured("lost or doubled, either hop", wrong, "events", most=0),
+        measured("lost or doubled, any hop", wrong, "events", most=0),
     ]
 
 
@@ -122,13 +127,16 @@ async def load(place: Place, count: int) -> None:
 async def drained(place: Place, name: str, number: int, count: int) -> Run:
     """One hop from its start until everything has come out and nothing more comes."""
     url = await place.database(f"hop_{name}_{number}")
-    start, table = (kernel, "hop.effect") if name == "kernel" else (bare, "effect")
+    table = "hop.effect" if name == "kernel" else "effect"
     consumer = AIOKafkaConsumer(bootstrap_servers=place.kafka)
     await consumer.start()
     try:
         parts = [TopicPartition(Hopped.topic, each) for each in range(PARTITIONS)]
         before = sum((await consumer.end_offsets(parts)).values())
-        await start(place, url, number)
+        if name == "kernel":
+            await kernel(place, url)
+        else:
+            await bare(place, url, number, "lean" if name == "bare" else name)
 
         async def out() -> int:
             await asyncio.sleep(0.05)
@@ -152,7 +160,7 @@ async def drained(place: Place, name: str, number: int, count: int) -> Run:
     return Run((last - first) / spent.seconds, effects, sent, spent.each(last - first))
 
 
-async def bare(place: Place, url: str, number: int) -> None:
+async def bare(place: Place, url: str, number: int, form: str) -> None:
     """The bare hop's tables and process."""
     connection = await asyncpg.connect(url)
     try:
@@ -161,13 +169,20 @@ async def bare(place: Place, url: str, number: int) -> None:
     finally:
         await connection.close()
     place.spawn(
-        "hop", "-m", "benchmarks.bare.hop", place.kafka, url, TicketReceived.topic, Hopped.topic, f"bare-{number}"
+        "hop",
+        "-m",
+        "benchmarks.bare.hop",
+        place.kafka,
+        url,
+        TicketReceived.topic,
+        Hopped.topic,
+        f"{form}-{number}",
+        form,
     )
 
 
-async def kernel(place: Place, url: str, number: int) -> None:
+async def kernel(place: Place, url: str) -> None:
     """The kernel's tables and process."""
-    del number
     runtime = environment.role_url(url, hop.name, "only-here")
     await schema.migrate(hop, Settings(database_url=SecretStr(runtime), owner_database_url=SecretStr(url)))
     connection = await asyncpg.connect(url)

@@ -10,11 +10,11 @@ from benchmarks.place import Options
 from deploy.local.place import Place
 
 
-async def test_hop_carries_every_event_once_both_ways_and_tells_so(own_place: Place, tmp_path: Path) -> None:
+async def test_hop_carries_every_event_once_every_way_and_tells_so(own_place: Place, tmp_path: Path) -> None:
     console = Console(record=True, width=120)
     options = Options(0.05, {"rounds": "1"})
     measures = await frame.run("hop", options, own_place.folder / "bench", tmp_path, console)
-    [wrong] = [each for each in measures if each.measure == "lost or doubled, either hop"]
+    [wrong] = [each for each in measures if each.measure == "lost or doubled, any hop"]
     assert (wrong.value, wrong.met) == (0, True)
     found = json.loads((tmp_path / "hop.json").read_text())
     assert found["details"]["events"] == 750
