@@ -2,8 +2,8 @@
 
 `python -m benchmarks.bare.hop KAFKA DATABASE_URL SOURCE TARGET GROUP lean|versioned`. At least once in, deduplicated by
 event id in the effect's transaction; out through the outbox, acknowledged by all. No fence, no locks, no burial.
-`versioned` also checks each event against its contract's classes, as readers of a shared topic must, and draws a gapless
-version for each key.
+`versioned` also checks each event against its contract's classes, as readers of a shared topic must, and draws a
+gapless version for each key.
 """
 
 import asyncio
