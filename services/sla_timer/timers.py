@@ -19,6 +19,7 @@ BATCH = 1000  # timers in one transaction
 LANES = 2  # transactions at a time in a burst: one works while another waits for the disk
 LEASE_SECONDS = 6.0
 LOOK_SECONDS = 0.25  # how often the owner looks for timers that another process has set
+WHOLE_SECONDS = 1.0  # how often it looks from the beginning, for those that were set late
 DAYS_AHEAD = 14
 HOUSEKEEPING_SECONDS = 3600.0
 
@@ -31,7 +32,8 @@ PASSED = Counter("zhida_clock_points_total", "Points that running clocks have pa
 async def run(running: Running) -> None:
     """Hold the lease and fire timers until the process stops; errors of the database are retried."""
     loop = asyncio.get_running_loop()
-    renew_at = keep_at = 0.0  # monotonic
+    renew_at = keep_at = whole_at = 0.0  # monotonic
+    floor = START  # what was fired lies below: rows that are gone, but not cleaned away while anybody holds a snapshot
     owner = False
     while not running.stopping.is_set():
         try:
@@ -44,15 +46,20 @@ async def run(running: Running) -> None:
             if loop.time() >= keep_at:
                 await timer.keep_days(running, DAYS_AHEAD)
                 keep_at = loop.time() + HOUSEKEEPING_SECONDS
-            wait = await timer.head(running, LOOK_SECONDS)
+            if loop.time() >= whole_at:
+                floor, whole_at = START, loop.time() + WHOLE_SECONDS
+            wait = await timer.head(running, LOOK_SECONDS, floor)
             if wait is not None and wait <= 0:
-                if await tick(running) == BATCH:  # a burst
-                    await drain(running, renew_at - loop.time())
+                burst = _Burst(floor)
+                if await _fire(running, BATCH, burst) == BATCH:
+                    await drain(running, renew_at - loop.time(), burst)
+                    whole_at = 0.0  # next points may have been overdue at birth
+                floor = burst.after
             else:
                 await running.wait("timers", LOOK_SECONDS if wait is None else min(wait, LOOK_SECONDS))
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("timers.retry", error=type(error).__name__)
-            renew_at = keep_at = 0.0
+            renew_at = keep_at = whole_at = 0.0
             await running.pause(1.0)
     if owner:
         await running.release("timers")
@@ -71,13 +78,13 @@ class _Burst:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-async def drain(running: Running, seconds: float) -> None:
-    """Fire all that is due, LANES transactions at a time, each of the timers behind those of the one before.
+async def drain(running: Running, seconds: float, burst: _Burst | None = None) -> None:
+    """Fire all that is due behind a place, LANES transactions at a time, each of the timers behind those of the one before.
 
     Ends when no more is due, or after that time: a lease has to be renewed.
     """
     loop = asyncio.get_running_loop()
-    burst, until = _Burst(), loop.time() + seconds
+    burst, until = burst or _Burst(), loop.time() + seconds
 
     async def lane() -> None:
         while await _fire(running, BATCH, burst) == BATCH and loop.time() < until:

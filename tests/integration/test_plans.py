@@ -424,7 +424,7 @@ SLA = (
         },
     ),
     ("of_ticket", sla.OF_TICKET, lambda w: {"ticket": w.column("ticket", "id")[0]}, 4),
-    ("head", timer.HEAD, lambda w: {"seconds": 0.25}, 20),
+    ("head", timer.HEAD, lambda w: {"seconds": 0.25, "after_fire": timer.START[0], "after_id": timer.START[1]}, 20),
     (
         "take",
         timer.taking(BATCH),

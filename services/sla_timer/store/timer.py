@@ -27,7 +27,9 @@ SET = text("""
 
 HEAD = text("""
     SELECT fire_at, clock_timestamp() AS now FROM timer
-    WHERE fire_at <= now() + make_interval(secs => :seconds) ORDER BY fire_at LIMIT 1""")
+    WHERE fire_at <= now() + make_interval(secs => :seconds)
+        AND (fire_at, id) > (CAST(:after_fire AS timestamptz), CAST(:after_id AS uuid))
+    ORDER BY fire_at, id LIMIT 1""")
 
 DUE = """
     SELECT fire_at, id, ticket_id, percent FROM timer WHERE fire_at <= CAST(:now AS timestamptz)
@@ -140,9 +142,9 @@ async def add(tx: Transaction, timers: Sequence[Timer]) -> None:
     )
 
 
-async def head(running: Running, within_seconds: float) -> float | None:
-    """Seconds until the earliest timer (at most 0 when it is due), None when there is none that soon."""
-    rows = await running.read(HEAD, seconds=within_seconds)
+async def head(running: Running, within_seconds: float, after: Place = START) -> float | None:
+    """Seconds until the earliest timer behind a place (at most 0 when it is due), None when there is none that soon."""
+    rows = await running.read(HEAD, seconds=within_seconds, after_fire=after[0], after_id=after[1])
     return (rows[0].fire_at - rows[0].now).total_seconds() if rows else None
 
 
