@@ -79,7 +79,7 @@ class _Burst:
 
 
 async def drain(running: Running, seconds: float, burst: _Burst | None = None) -> None:
-    """Fire all that is due behind a place, LANES transactions at a time, each of the timers behind those of the one before.
+    """Fire all that is due behind a place, LANES transactions at a time, each behind the timers of the one before.
 
     Ends when no more is due, or after that time: a lease has to be renewed.
     """
