@@ -48,16 +48,17 @@ async def run(place: Place, options: Options) -> list[Measure]:
         await pipeline.open(3.0, 50)
         watch = Watch(pipeline)
         looking = asyncio.create_task(watch.look())
-        ends, drains = [], []
-        for step, rate in enumerate(PATTERN):
+        ends: list[float] = []
+        for rate in PATTERN:
             await pipeline.publisher.open(seconds, rate)
             ends.append(watch.seen[-1][0])
-            if step and rate < PATTERN[step - 1]:
-                drains.append(watch.drained(ends[step - 1], rate))
         last = await pipeline.drain()
+        await asyncio.sleep(2 * LOOK)  # one more look
         looking.cancel()
         reckoning = await pipeline.reckon()
         failed = await failures(place)
+    falls = [(ends[n - 1], rate) for n, rate in enumerate(PATTERN) if n and rate < PATTERN[n - 1]]
+    drains = [watch.drained(begin, rate) for begin, rate in falls]
     place.details |= {"pattern": PATTERN, "seconds": seconds, "backlog": watch.seen, "ends": ends}
     return [
         measured("lost", reckoning.lost, "webhooks", most=0, note=f"of {reckoning.offered} tickets"),
