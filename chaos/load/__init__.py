@@ -1,0 +1,1 @@
+"""The load: a call centre, departments and agents, played for real and written down as they go."""

@@ -1,0 +1,146 @@
+"""The kernel's protections, and how each is switched off in this process: so that the oracle can be seen to notice.
+
+Nothing of this is reachable from a service: the launcher calls it before the service starts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from sqlalchemy import text
+
+# As in `libs.shared.bus`, but what is known already counts as new.
+CLAIM_ALL = text("""
+    WITH want AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS w(id, key)),
+    shut AS (SELECT key FROM parked_key WHERE key = ANY(CAST(:watched AS text[]))),
+    claimed AS (
+        INSERT INTO inbox (id) SELECT DISTINCT id FROM want WHERE key NOT IN (SELECT key FROM shut) ORDER BY id
+        ON CONFLICT DO NOTHING)
+    SELECT DISTINCT id, NULL AS key FROM want WHERE key NOT IN (SELECT key FROM shut)
+    UNION ALL SELECT NULL, key FROM shut""")
+
+# Moves the position wherever it stands.
+FENCE_ANY = text("""
+    UPDATE fence f SET next_offset = w.stop
+    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:starts AS bigint[]),
+        CAST(:stops AS bigint[])) AS w(topic, partition, start, stop)
+    WHERE f.topic = w.topic AND f.partition = w.partition""")
+
+# Finds the position moved already.
+FENCE_MOVED = text("""
+    UPDATE fence f SET next_offset = f.next_offset
+    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:starts AS bigint[]),
+        CAST(:stops AS bigint[])) AS w(topic, partition, start, stop)
+    WHERE f.topic = w.topic AND f.partition = w.partition""")
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One protection. `without` says what a service does when it is off."""
+
+    without: str
+    switch_off: Callable[[], None]
+
+
+def _inbox() -> None:
+    import_module("libs.shared.bus").CLAIM = CLAIM_ALL
+
+
+def _fence() -> None:
+    import_module("libs.shared.bus").FENCE = FENCE_ANY
+
+
+def _outbox_in_transaction() -> None:
+    db = import_module("libs.shared.db")
+    flush = db.Transaction.flush
+
+    async def later(tx: Any) -> None:
+        """Publish in a transaction of its own, once the effects are committed."""
+        said, tx.said = tx.said, []
+        await flush(tx)
+        tx.chaos_said = said
+
+    committed = db.committed
+
+    def then(tx: Any) -> None:
+        committed(tx)
+        if said := getattr(tx, "chaos_said", None):
+            _background(_publish(tx.running, said, {**tx.traces, **tx.causes}))
+
+    async def _publish(running: Any, said: Sequence[Any], causes: dict[str, str]) -> None:
+        async with running.engine.connect() as connection:
+            async with connection.begin():
+                tx = await db.begun(running, connection, {event.key for event in said})
+                tx.causes.update(causes)
+                tx.said.extend(said)
+                await flush(tx)
+            committed(tx)
+
+    db.Transaction.flush, db.committed = later, then
+
+
+def _offset_after_commit() -> None:
+    bus = import_module("libs.shared.bus")
+    fence, transact = bus.FENCE, bus.Bus._transact
+    bus.FENCE = FENCE_MOVED
+
+    async def first_the_position(
+        self: Any, records: Sequence[Any], positions: dict[Any, int], reason: str | None = None
+    ) -> None:
+        stops = {(record.topic, record.partition): record.offset + 1 for record in records}
+        parts = sorted(stops)
+        async with self.running.engine.connect() as connection, connection.begin():
+            moved = await connection.execute(
+                fence,
+                {
+                    "topics": [topic for topic, _ in parts],
+                    "partitions": [partition for _, partition in parts],
+                    "starts": [positions[part] for part in parts],
+                    "stops": [stops[part] for part in parts],
+                },
+            )
+            if moved.rowcount != len(parts):
+                raise bus.Fenced("another consumer has moved on, or the partition was stopped")
+        positions.update(stops)
+        await transact(self, records, positions, reason)
+
+    bus.Bus._transact = first_the_position
+
+
+def _timer_generation() -> None:
+    timer = import_module("services.sla_timer.store.timer")
+    guarded = str(timer.FIRE.text)
+    loose = guarded.replace("AND c.generation = g.set_at AND c.state = 'running'", "")
+    if loose == guarded:
+        raise LookupError("the timers' statement has changed: it no longer compares generations as known here")
+    timer.FIRE = text(loose)
+
+
+def _attempt_record() -> None:
+    record = import_module("services.dispatch.delivery.record")
+
+    async def nothing(*_: Any) -> None:
+        """What became of the attempts is forgotten."""
+
+    record.results = nothing
+
+
+def _background(work: Any) -> None:
+    import asyncio
+
+    task = asyncio.ensure_future(work)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+
+
+_under_way: Final[set[Any]] = set()
+
+PROTECTIONS: Final[dict[str, Protection]] = {
+    "inbox": Protection("handles a redelivered event again", _inbox),
+    "fence": Protection("writes though another process has taken its partitions", _fence),
+    "outbox-in-transaction": Protection("publishes after the commit", _outbox_in_transaction),
+    "offset-after-commit": Protection("moves its position before the effects are committed", _offset_after_commit),
+    "timer-generation": Protection("fires timers of clocks that have stopped or changed", _timer_generation),
+    "attempt-record": Protection("forgets what became of its webhooks", _attempt_record),
+}
