@@ -34,7 +34,8 @@ class Disk:
         if sys.platform != "linux" or os.geteuid() != 0:
             self.reason = "only root on Linux may mount the small tmpfs that is to run full"
             return
-        self.folder.mkdir()
+        self.unmount()  # what a killed run left
+        self.folder.mkdir(exist_ok=True)
         line = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=0700", "tmpfs", str(self.folder)]
         done = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
         if done.returncode:

@@ -16,8 +16,8 @@ from typing import Final
 import aiohttp
 from rich.console import Console
 
-from chaos import schedule, stage, watch
-from chaos.fault import Faults, Outcome
+from chaos import fault, schedule, stage, watch
+from chaos.fault import Ground, Outcome, outside
 from chaos.load import front
 from chaos.load.front import Front
 from chaos.load.platform import Platform
@@ -86,7 +86,7 @@ class Cast:
     platform: Platform
     agents: Agents
     front: Front
-    faults: Faults
+    ground: Ground
     sources: Sources
 
 
@@ -114,7 +114,7 @@ async def play(plan: Plan, console: Console) -> Run:
         report = await reconcile(cast.sources)
         return Run(
             plan,
-            cast.faults.outcomes,
+            cast.ground.outcomes,
             [each for member in cast.stage.members.values() for each in member.died],
             cast.front.followed,
             {**cast.platform.counts, **{f"agents: {k}": v for k, v in cast.agents.counts.items()},
@@ -131,12 +131,12 @@ async def _strike(plan: Plan, cast: Cast, loading: "asyncio.Task[None]", console
     members = {name: member.service for name, member in cast.stage.members.items()}
     draw = random.Random(f"{plan.seed}|gaps")
     await asyncio.sleep(WARM)
-    faults = cast.faults
+    began = cast.ground.started
     for strike in schedule.strikes(plan.seed, members, only=plan.only, outage=plan.outage):
-        over = time.monotonic() - faults.started >= plan.seconds
-        if (over if plan.tickets is None else loading.done()) or loading.done():
+        over = plan.tickets is None and time.monotonic() - began >= plan.seconds
+        if over or loading.done():
             break
-        outcome = await faults.strike(strike)
+        outcome = await fault.strike(cast.ground, strike, time.monotonic() - began)
         _tell(cast, outcome, console)
         await asyncio.sleep(draw.uniform(*GAP))
 
@@ -145,7 +145,7 @@ def _tell(cast: Cast, outcome: Outcome, console: Console) -> None:
     back = "      -" if outcome.recovery is None else f"{outcome.recovery:6.2f}s"
     mark = "[yellow]skip[/yellow]" if outcome.skipped else "[red]late[/red]" if outcome.late else "[green]back[/green]"
     console.print(
-        f"{outcome.at:7.1f}s  {mark} {back}  {len(cast.faults.outcomes):4d}  {outcome.strike.title:<58.58}"
+        f"{outcome.at:7.1f}s  {mark} {back}  {len(cast.ground.outcomes):4d}  {outcome.strike.title:<58.58}"
         f" {cast.platform.tickets:7d} in {cast.agents.closed:7d} closed  [dim]{outcome.note.strip()}[/dim]",
         soft_wrap=True,
         highlight=False,
@@ -163,9 +163,9 @@ async def heal(cast: Cast) -> None:
         await member.start()
     await cast.stage.ready()
     for code in cast.front.targets:
-        await cast.faults.enable(code)
-    for ticket in cast.faults.poisoned:
-        await cast.faults.give_up(ticket)
+        await outside.enable(cast.ground, code)
+    for ticket in cast.ground.poisoned:
+        await outside.give_up(cast.ground, ticket)
 
 
 async def drain(cast: Cast) -> tuple[float | None, Mapping[str, int]]:
@@ -180,8 +180,8 @@ async def drain(cast: Cast) -> tuple[float | None, Mapping[str, int]]:
         moved, last = (time.monotonic(), now) if now != last else (moved, last)
         if time.monotonic() - moved > DRAIN:
             return None, left
-        for ticket in cast.faults.poisoned:  # what reached a service only now
-            await cast.faults.give_up(ticket)
+        for ticket in cast.ground.poisoned:  # what reached a service only now
+            await outside.give_up(cast.ground, ticket)
         await asyncio.sleep(0.5)
     return time.monotonic() - began, {}
 
@@ -236,10 +236,8 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
             plan.seed,
             plan.tickets,
         )
-        faults = Faults(
-            scene, looking, before, ledger, operators, agents.recent, time.monotonic(),
-            random.Random(f"{plan.seed}|faults"),
-        )  # fmt: skip
+        draw = random.Random(f"{plan.seed}|faults")
+        ground = Ground(scene, looking, before, ledger, operators, agents.recent, draw)
         sources = Sources.of(
             database_url,
             servers,
@@ -249,4 +247,4 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
             closed=True,
             whole=True,
         )
-        yield Cast(scene, looking, platform, agents, before, faults, sources)
+        yield Cast(scene, looking, platform, agents, before, ground, sources)

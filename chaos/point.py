@@ -67,12 +67,17 @@ def install(points: Points, service: str) -> None:
         _around(record, "results", before=lambda _, batch: _answered(points, batch))
     if service == "sla_timer":
         timer = import_module("services.sla_timer.store.timer")
-        _around(timer, "fire", after=lambda found: found[1] and points.reach("timer-tick"))
+        _around(timer, "fire", after=lambda found: _ticked(points, found))
 
 
 def _answered(points: Points, batch: Any) -> None:
     if any(each.attempt.ok for each in batch):
         points.reach("webhook-answered")
+
+
+def _ticked(points: Points, found: Any) -> None:
+    if found[1]:  # clocks have passed a point
+        points.reach("timer-tick")
 
 
 def _around(

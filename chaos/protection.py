@@ -3,6 +3,7 @@
 Nothing of this is reachable from a service: the launcher calls it before the service starts.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -44,11 +45,11 @@ class Protection:
 
 
 def _inbox() -> None:
-    import_module("libs.shared.bus").CLAIM = CLAIM_ALL
+    _replace("libs.shared.bus", CLAIM=CLAIM_ALL)
 
 
 def _fence() -> None:
-    import_module("libs.shared.bus").FENCE = FENCE_ANY
+    _replace("libs.shared.bus", FENCE=FENCE_ANY)
 
 
 def _outbox_in_transaction() -> None:
@@ -77,13 +78,14 @@ def _outbox_in_transaction() -> None:
                 await flush(tx)
             committed(tx)
 
-    db.Transaction.flush, db.committed = later, then
+    db.Transaction.flush = later
+    _replace("libs.shared.db", committed=then)
 
 
 def _offset_after_commit() -> None:
     bus = import_module("libs.shared.bus")
     fence, transact = bus.FENCE, bus.Bus._transact
-    bus.FENCE = FENCE_MOVED
+    _replace("libs.shared.bus", FENCE=FENCE_MOVED)
 
     async def first_the_position(
         self: Any, records: Sequence[Any], positions: dict[Any, int], reason: str | None = None
@@ -114,21 +116,25 @@ def _timer_generation() -> None:
     loose = guarded.replace("AND c.generation = g.set_at AND c.state = 'running'", "")
     if loose == guarded:
         raise LookupError("the timers' statement has changed: it no longer compares generations as known here")
-    timer.FIRE = text(loose)
+    _replace("services.sla_timer.store.timer", FIRE=text(loose))
 
 
 def _attempt_record() -> None:
-    record = import_module("services.dispatch.delivery.record")
-
     async def nothing(*_: Any) -> None:
         """What became of the attempts is forgotten."""
 
-    record.results = nothing
+    _replace("services.dispatch.delivery.record", results=nothing)
+
+
+def _replace(module: str, **parts: Any) -> None:
+    """Put other parts in the place of a module's own. Raises AttributeError where it has none of that name."""
+    found = import_module(module)
+    for name, part in parts.items():
+        getattr(found, name)
+        setattr(found, name, part)
 
 
 def _background(work: Any) -> None:
-    import asyncio
-
     task = asyncio.ensure_future(work)
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
