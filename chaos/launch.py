@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
 
 from chaos import point, protection
 from libs.operate import cli
@@ -24,16 +25,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m chaos.launch")
     parser.add_argument("service", choices=run.service_names())
     parser.add_argument("--without", action="append", default=[], choices=sorted(protection.PROTECTIONS))
+    parser.add_argument("--session-timeout", type=int, metavar="MS", help="after which Kafka counts it as gone")
     wanted = parser.parse_args()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # reaches a frozen process too
     for name in wanted.without:
         protection.PROTECTIONS[name].switch_off()
+    if wanted.session_timeout:
+        _shorten(wanted.session_timeout)
     points = point.Points()
     point.install(points, wanted.service)
     threading.Thread(target=_listen, args=(points,), daemon=True).start()
     sys.argv = ["zhida", wanted.service, "run"]
     cli.main()
+
+
+def _shorten(milliseconds: int) -> None:
+    kafka = import_module("libs.shared.kafka")
+    inner = kafka.AIOKafkaConsumer
+    timing = {"session_timeout_ms": milliseconds, "heartbeat_interval_ms": milliseconds // 5}
+    vars(kafka)["AIOKafkaConsumer"] = lambda *topics, **settings: inner(*topics, **{**settings, **timing})
 
 
 def _listen(points: point.Points) -> None:

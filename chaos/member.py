@@ -38,6 +38,7 @@ class Member:
     name: str
     environment: Mapping[str, str]
     without: Sequence[str] = ()
+    session: int | None = None  # ms after which Kafka counts it as gone; None: as in production
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
     frozen: bool = False
@@ -74,6 +75,7 @@ class Member:
             }
         line = [sys.executable, "-P", "-m", "chaos.launch", self.service]
         line += [word for name in self.without for word in ("--without", name)]
+        line += ["--session-timeout", str(self.session)] if self.session else []
         with self.place.log(self.name).open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *line,

@@ -11,14 +11,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from rich.console import Console
 
 from chaos import fault, schedule, stage, watch
 from chaos.fault import Ground, Outcome, outside
-from chaos.load import front
+from chaos.load import front, hall
 from chaos.load.front import Front
 from chaos.load.platform import Platform
 from chaos.load.screen import Agents
@@ -55,6 +55,10 @@ class Plan:
     tickets: int | None = None  # end after so many, however long it takes
     outage: float | None = None
     replicas: Mapping[str, int] = field(default_factory=lambda: stage.REPLICAS)
+    policy: Path = POLICY  # of the clocks
+    session: int | None = None  # ms after which Kafka counts a process as gone; None: as in production
+    halls: int = 2  # processes that play departments
+    behaviour: Mapping[str, Any] = field(default_factory=lambda: {**hall.QUICK, **hall.FAULTY})
 
 
 @dataclass
@@ -189,10 +193,12 @@ async def drain(cast: Cast) -> tuple[float | None, Mapping[str, int]]:
 @contextlib.asynccontextmanager
 async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cast]:
     """The stage with everybody on it; nobody plays yet."""
-    settings = {"ZHIDA_SLA_POLICY": str(POLICY)}
+    settings = {"ZHIDA_SLA_POLICY": str(plan.policy)}
     names = tuple(f"A{number:03d}" for number in range(1, AGENTS + 1))
     async with contextlib.AsyncExitStack() as stack:
-        scene = await stack.enter_async_context(stage.opened(plan.place, settings, replicas=plan.replicas, say=say))
+        scene = await stack.enter_async_context(
+            stage.opened(plan.place, settings, replicas=plan.replicas, session=plan.session, say=say)
+        )
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=256, force_close=False))
         )
@@ -209,10 +215,16 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
             {code for situation in matrix["situations"] for code in (*situation["executing"], situation["lead"])}
         )
         keys = await key.create(scene.stack, "dispatch", dict.fromkeys(codes, ("department",)))
-        played = department.played(
-            plan.folder / "departments", scene.url("dispatch"), keys, slow=codes[-1], seed=plan.seed
+        halls = stack.enter_context(
+            hall.played(
+                plan.folder / "departments",
+                scene.url("dispatch"),
+                keys,
+                processes=plan.halls,
+                seed=plan.seed,
+                behaviour=plan.behaviour,
+            )
         )
-        halls = stack.enter_context(played)
         urls = await asyncio.to_thread(department.addresses, halls)
         before = await stack.enter_async_context(front.opened(urls))
         await department.register(operators["dispatch"], halls, {code: before.url(code) for code in codes})
@@ -242,7 +254,7 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
             database_url,
             servers,
             ledgers=[plan.folder / "ledger.jsonl"],
-            receipts=[hall.log for hall in halls],
+            receipts=[each.log for each in halls],
             streams=[plan.folder / "screens.jsonl"],
             closed=True,
             whole=True,

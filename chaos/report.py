@@ -96,7 +96,7 @@ def markdown(run: Run) -> str:
         "",
         "## Checks",
         "",
-        *(f"- {f'**{each.count} findings**' if each.count else 'ok'}: {each.check.name}" for each in run.report.results),
+        *(f"- {f'{each.count} findings' if each.count else 'ok'}: {each.check.name}" for each in run.report.results),
         "",
         "## Faults",
         "",

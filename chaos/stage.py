@@ -29,6 +29,7 @@ LISTENERS = """
 # Services come through the proxy, everybody else directly.
 listeners=CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller},LINKED://127.0.0.1:{inner}
 advertised.listeners=CLIENT://127.0.0.1:{client},LINKED://127.0.0.1:{link}
+group.min.session.timeout.ms=500
 listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,LINKED:PLAINTEXT
 """
 
@@ -75,7 +76,7 @@ class Stage:
                     await member.start()
             await asyncio.sleep(0.1)
 
-    async def add(self, service: str, replica: int, *, without: tuple[str, ...] = ()) -> Member:
+    async def add(self, service: str, replica: int, session: int | None) -> Member:
         """One more process of a service, not started; its link to Postgres is `postgres:NAME`."""
         name = environment.replica_name(service, replica)
         link = f"postgres:{name}"
@@ -85,7 +86,7 @@ class Stage:
         surroundings = self.stack.environment(service, replica)
         surroundings["DATABASE_URL"] = _through(surroundings["DATABASE_URL"], self.place.port(link))
         surroundings["KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{self.place.port(KAFKA_LINK)}"
-        self.members[name] = Member(self.place, service, name, surroundings, without)
+        self.members[name] = Member(self.place, service, name, surroundings, session=session)
         return self.members[name]
 
 
@@ -94,7 +95,12 @@ KAFKA_LINK = "link-kafka"
 
 @contextlib.asynccontextmanager
 async def opened(
-    place: Place, settings: Mapping[str, str], *, replicas: Mapping[str, int] = REPLICAS, say: Say = print
+    place: Place,
+    settings: Mapping[str, str],
+    *,
+    replicas: Mapping[str, int] = REPLICAS,
+    session: int | None = None,
+    say: Say = print,
 ) -> AsyncIterator[Stage]:
     """Everything running and ready; stopped at the end, or when this process dies, however it does."""
     with contextlib.ExitStack() as closing:
@@ -125,7 +131,7 @@ async def opened(
                 ports = [place.port(environment.replica_name(service, n)) for n in range(1, environment.REPLICAS + 1)]
                 await lines.open(_front(service), place.port(_front(service)), *ports)
                 for number in range(1, count + 1):
-                    await stage.add(service, number)
+                    await stage.add(service, number, session)
             say(f"Services: starting {len(stage.members)} processes")
             try:
                 for member in stage.members.values():

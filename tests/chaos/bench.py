@@ -1,0 +1,108 @@
+"""A small Zhida under the launcher, with everybody on it: traffic, a protection switched off, what the oracle says."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from chaos import record
+from chaos.member import Member
+from chaos.play import Cast
+from libs.shared.events import INBOUND
+from reconcile import Report, reconcile
+
+PATIENCE = 60.0  # s, on a machine that others use too
+
+
+@dataclass
+class Bench:
+    """The cast at work; each scenario has tickets of its own, told apart by when they were born."""
+
+    cast: Cast
+    seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def tickets(self, count: int) -> None:
+        """Hand so many in; returns when each is confirmed."""
+        platform = dataclasses.replace(self.cast.platform, most=count, tickets=0, rate=20, seed=next(self.seeds))
+        await asyncio.wait_for(platform.run(), PATIENCE)
+
+    async def closed(self, count: int) -> None:
+        """So many tickets, and as many again."""
+        wanted = self.cast.agents.closed + count
+        await self.tickets(count)
+        deadline = time.monotonic() + PATIENCE
+        while self.cast.agents.closed < wanted:
+            assert time.monotonic() < deadline, f"{self.cast.agents.closed} closed, {wanted} wanted"
+            await asyncio.sleep(0.1)
+
+    async def bad_record(self) -> None:
+        """A record of the inbound topic that must be refused, once."""
+        ledger = self.cast.ground.ledger
+        offer = ledger.offered("", None, "refused")
+        async with record.producing(self.cast.ground.kafka) as producer:
+            sent = await producer.send_and_wait(INBOUND, b'{"channel": ', key=b"12345|bad")
+        ledger.published(offer, sent.partition, sent.offset)
+
+    async def rest(self) -> None:
+        """Wait until nothing is left to be done."""
+        deadline = time.monotonic() + PATIENCE
+        while left := await self.cast.watch.left():
+            assert time.monotonic() < deadline, f"left: {left}"
+            await asyncio.sleep(0.1)
+
+    @contextlib.asynccontextmanager
+    async def without(self, protection: str, service: str) -> AsyncIterator[None]:
+        """The service runs with this protection off, until the block ends."""
+        await self._restart(service, (protection,))
+        try:
+            yield
+        finally:
+            await self._restart(service, ())
+
+    async def _restart(self, service: str, without: tuple[str, ...]) -> None:
+        members = self.cast.stage.of(service)
+        for member in members:
+            member.down = True
+            member.resume()
+        await asyncio.gather(*(member.stop() for member in members))
+        for member in members:
+            member.without, member.down = without, False
+            await member.start()
+        await self.cast.stage.ready(*(member.name for member in members))
+
+    async def dies(self, member: Member) -> None:
+        """Wait until an armed process has died and a new one is ready."""
+        starts, deadline = member.starts, time.monotonic() + PATIENCE
+        while member.starts == starts:
+            assert time.monotonic() < deadline, f"{member.name} did not die"
+            await asyncio.sleep(0.05)
+        await self.cast.stage.ready(member.name)
+
+    async def report(self, since: datetime) -> Report:
+        """What the oracle says of the tickets born since then."""
+        return await reconcile(dataclasses.replace(self.cast.sources, since=since))
+
+    async def balanced(self, since: datetime) -> None:
+        """Nothing contradicts anything, as soon as all has come to rest."""
+        deadline = time.monotonic() + PATIENCE
+        while not (report := await self.report(since)).balances:
+            assert time.monotonic() < deadline, [str(each) for each in report.findings][:20]
+            await asyncio.sleep(0.2)
+
+    async def red(self, since: datetime, words: str) -> None:
+        """The oracle finds something, and says so in these words."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = [str(each) for each in (await self.report(since)).findings]
+            if any(words in each for each in found):
+                return
+            assert time.monotonic() < deadline, f"nothing like '{words}': {found[:20]}"
+            await asyncio.sleep(0.2)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
