@@ -7,12 +7,13 @@ BIN := .venv/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench reconcile test check lint e2e up down status logs reset lock format
+.PHONY: help setup demo bench chaos reconcile test check lint e2e up down status logs reset lock format
 
 help: ## this list
 	@printf 'make demo    set up, then the whole flow on real Kafka and Postgres; TICKETS=file.csv and PACK=name to choose\n'
 	@printf 'make test    set up, then every test\n'
-	@printf 'make bench   how fast it is beside bare programs; NAME=hop for one, SECONDS=60 for longer parts\n\n'
+	@printf 'make bench   how fast it is beside bare programs; NAME=hop for one, SECONDS=60 for longer parts\n'
+	@printf 'make chaos   faults from a seed while tickets flow, and the oracle; MINUTES=10 SEED=1 RATE=50 (docs/reliability.md)\n\n'
 	@printf 'make up      start Kafka, Postgres and all services here and leave them running\n'
 	@printf 'make status  what runs, and where\n'
 	@printf 'make reconcile  whether all that ran there adds up; OPTIONS="--closed --ledger FILE" and others\n'
@@ -21,7 +22,7 @@ help: ## this list
 	@printf 'make reset   stop, and delete all local data\n\n'
 	@printf 'make check   ruff, formatting, mypy, import rules, and all tests but the end-to-end ones\n'
 	@printf 'make lint    the part of it that needs no Kafka or Postgres\n'
-	@printf 'make e2e     the end-to-end tests\n'
+	@printf 'make e2e     the end-to-end tests, and two minutes of chaos\n'
 	@printf 'make format  put the code into shape\n'
 	@printf 'make lock    choose new versions of all packages and of Kafka'"'"'s jars\n'
 	@printf 'make setup   only the virtual environment; PYTHON=/path/to/python3 to choose one\n'
@@ -38,6 +39,10 @@ bench: setup
 reconcile: setup
 	@$(PY) -m deploy.local reconcile $(OPTIONS)
 
+chaos: setup
+	@$(PY) -m chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) \
+		$(if $(TICKETS),--tickets $(TICKETS)) $(if $(OUTAGE),--outage $(OUTAGE)) $(foreach each,$(ONLY),--only $(each))
+
 test: check e2e
 
 check: lint
@@ -51,6 +56,7 @@ lint: setup
 
 e2e: setup
 	$(PY) -m pytest tests/e2e
+	$(PY) -m pytest tests/chaos
 
 up down reset: setup
 	@$(PY) -m deploy.local $@

@@ -51,7 +51,7 @@ async def poison(kafka: str, ledger: Ledger, where: str, kind: str, *, ticket: s
             headers = _headers("zhida.NeverHeardOf.v1", draw)
     async with producing(kafka) as producer:
         raw_key = None if kind == "null-key" else key.encode()
-        offer = ledger.offered("", None, "refused") if topic == INBOUND else None
+        offer = ledger.offered(key, None, "refused") if topic == INBOUND and raw_key else None
         sent = await producer.send_and_wait(
             topic, value, key=raw_key, headers=[] if topic == INBOUND else list(headers)
         )
@@ -99,7 +99,7 @@ async def replay(kafka: str, ledger: Ledger, topic: str) -> int:
 async def _again(producer: AIOKafkaProducer, ledger: Ledger, topic: str, records: Sequence[Any]) -> int:
     waiting = []
     for record in records:
-        offer = ledger.offered((record.key or b"").decode(), None, "any") if topic == INBOUND else None
+        offer = ledger.offered(record.key.decode(), None, "any") if topic == INBOUND and record.key else None
         sending = await producer.send(
             topic, record.value, key=record.key, partition=record.partition, headers=list(record.headers)
         )
@@ -108,4 +108,6 @@ async def _again(producer: AIOKafkaProducer, ledger: Ledger, topic: str, records
         sent = await sending
         if offer is not None:
             ledger.published(offer, sent.partition, sent.offset)
+        elif topic == INBOUND:
+            ledger.planted(topic, sent.partition, sent.offset)
     return len(waiting)

@@ -42,7 +42,9 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
         "work_order": """SELECT uuid_send(work_order_id), uuid_send(ticket_id), department, state,
             uuid_send(reassigned_from) FROM dispatch.work_order WHERE {w:ticket_id}""",
         "delivery": """SELECT uuid_send(delivery_id), uuid_send(ticket_id), uuid_send(work_order_id), department, type,
-            state, attempts, {us:give_up_at} FROM dispatch.delivery WHERE ticket_id <> delivery_id AND {w:ticket_id}""",
+            CASE WHEN state = 'inbox' AND reason = 'endpoint_disabled' AND settled_at IS NULL THEN 'list'
+                ELSE state END, attempts, {us:give_up_at}
+            FROM dispatch.delivery WHERE ticket_id <> delivery_id AND {w:ticket_id}""",
         "attempt": """SELECT uuid_send(delivery_id), count(*),
             count(*) FILTER (WHERE status BETWEEN 200 AND 299 AND error IS NULL)
             FROM dispatch.attempt WHERE {w:delivery_id} GROUP BY delivery_id""",

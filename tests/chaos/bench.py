@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from chaos import record
+from chaos.load.platform import Platform
 from chaos.member import Member
 from chaos.play import Cast
 from libs.shared.events import INBOUND
@@ -27,7 +28,18 @@ class Bench:
 
     async def tickets(self, count: int) -> None:
         """Hand so many in; returns when each is confirmed."""
-        platform = dataclasses.replace(self.cast.platform, most=count, tickets=0, rate=20, seed=next(self.seeds))
+        before = self.cast.platform
+        platform = Platform(
+            before.intake,
+            before.kafka,
+            before.ledger,
+            before.agents,
+            rate=20,
+            most_open=100,
+            open_tickets=lambda offered: offered,
+            seed=next(self.seeds),
+            most=count,
+        )
         await asyncio.wait_for(platform.run(), PATIENCE)
 
     async def closed(self, count: int) -> None:
@@ -42,7 +54,7 @@ class Bench:
     async def bad_record(self) -> None:
         """A record of the inbound topic that must be refused, once."""
         ledger = self.cast.ground.ledger
-        offer = ledger.offered("", None, "refused")
+        offer = ledger.offered("12345|bad", None, "refused")
         async with record.producing(self.cast.ground.kafka) as producer:
             sent = await producer.send_and_wait(INBOUND, b'{"channel": ', key=b"12345|bad")
         ledger.published(offer, sent.partition, sent.offset)
@@ -84,7 +96,7 @@ class Bench:
 
     async def report(self, since: datetime) -> Report:
         """What the oracle says of the tickets born since then."""
-        return await reconcile(dataclasses.replace(self.cast.sources, since=since))
+        return await reconcile(dataclasses.replace(self.cast.sources, since=since, whole=False))
 
     async def balanced(self, since: datetime) -> None:
         """Nothing contradicts anything, as soon as all has come to rest."""

@@ -101,7 +101,7 @@ class Scenario:
 
 
 SCENARIOS = {
-    "inbox": Scenario("sla_timer", replayed, "times"),
+    "inbox": Scenario("dispatch", replayed, "classif"),
     "outbox-in-transaction": Scenario("classification", killed_after_commit, "TicketClassified stands"),
     "offset-after-commit": Scenario("classification", killed_before_commit, "and not handled it"),
     "timer-generation": Scenario("sla_timer", answered_in_time, "after it had stopped"),
