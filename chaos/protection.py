@@ -11,15 +11,14 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-# As in `libs.shared.bus`, but what is known already counts as new.
+# As in `libs.shared.bus`, but nothing counts as claimed before.
 CLAIM_ALL = text("""
     WITH want AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS w(id, key)),
     shut AS (SELECT key FROM parked_key WHERE key = ANY(CAST(:watched AS text[]))),
     claimed AS (
         INSERT INTO inbox (id) SELECT DISTINCT id FROM want WHERE key NOT IN (SELECT key FROM shut) ORDER BY id
         ON CONFLICT DO NOTHING)
-    SELECT DISTINCT id, NULL AS key FROM want WHERE key NOT IN (SELECT key FROM shut)
-    UNION ALL SELECT NULL, key FROM shut""")
+    SELECT CAST(NULL AS uuid) AS id, key FROM shut""")
 
 # Moves the position wherever it stands.
 FENCE_ANY = text("""
