@@ -13,9 +13,11 @@ from chaos import record
 from chaos.load.platform import Platform
 from chaos.member import Member
 from chaos.play import Cast
+from deploy.local import environment
 from libs.shared.events import INBOUND
-from reconcile import Report, reconcile
+from reconcile import reconcile
 
+IN_MOTION = {"unread", *(f"{service}_unsent" for service in environment.services())}
 PATIENCE = 60.0  # s, on a machine that others use too
 
 
@@ -60,9 +62,12 @@ class Bench:
         ledger.published(offer, sent.partition, sent.offset)
 
     async def rest(self) -> None:
-        """Wait until nothing is left to be done."""
+        """Wait until all is read and sent; tickets that a scenario has lost stay open."""
         deadline = time.monotonic() + PATIENCE
-        while left := await self.cast.watch.left():
+        while True:
+            left = {name: count for name, count in (await self.cast.watch.left()).items() if name in IN_MOTION}
+            if not left:
+                return
             assert time.monotonic() < deadline, f"left: {left}"
             await asyncio.sleep(0.1)
 
@@ -94,25 +99,24 @@ class Bench:
             await asyncio.sleep(0.05)
         await self.cast.stage.ready(member.name)
 
-    async def report(self, since: datetime) -> Report:
-        """What the oracle says of the tickets born since then."""
-        return await reconcile(dataclasses.replace(self.cast.sources, since=since, whole=False))
-
     async def balanced(self, since: datetime) -> None:
-        """Nothing contradicts anything, as soon as all has come to rest."""
+        """Nothing contradicts anything about the tickets born since then, as soon as all has come to rest."""
         deadline = time.monotonic() + PATIENCE
-        while not (report := await self.report(since)).balances:
+        own = dataclasses.replace(self.cast.sources, since=since, whole=False)
+        while not (report := await reconcile(own)).balances:
             assert time.monotonic() < deadline, [str(each) for each in report.findings][:20]
             await asyncio.sleep(0.2)
 
-    async def red(self, since: datetime, words: str) -> None:
-        """The oracle finds something, and says so in these words."""
+    async def told(self, words: str) -> int:
+        """How often the oracle says these words now, of all tickets and records."""
+        report = await reconcile(self.cast.sources)
+        return sum(words in each.text for each in report.findings)
+
+    async def red(self, words: str, before: int) -> None:
+        """The oracle comes to say these words more often than before."""
         deadline = time.monotonic() + PATIENCE
-        while True:
-            found = [str(each) for each in (await self.report(since)).findings]
-            if any(words in each for each in found):
-                return
-            assert time.monotonic() < deadline, f"nothing like '{words}': {found[:20]}"
+        while await self.told(words) <= before:
+            assert time.monotonic() < deadline, f"the oracle does not say '{words}'"
             await asyncio.sleep(0.2)
 
 

@@ -117,7 +117,7 @@ async def test_oracle_turns_red_without_the_protection_and_stays_green_with_it(b
     await scenario.fault(bench)
     await bench.balanced(since)
 
+    before = await bench.told(scenario.words)
     async with bench.without(protection, scenario.service):
-        since = now()
         await scenario.fault(bench)
-        await bench.red(since, scenario.words)
+        await bench.red(scenario.words, before)
