@@ -122,12 +122,18 @@ class Member:
         self.frozen = False
 
     async def arm(self, point: str, deed: str = "kill") -> None:
-        """Make it die (`kill`) or freeze (`stop`) when it next comes to a point; `spare`: not any more."""
+        """Make it die (`kill`) or freeze (`stop`) when it next comes to a point; `spare`: not any more.
+
+        Raises MemberError where it does not run.
+        """
         if not self.process or not self.alive or not self.process.stdin:
             raise MemberError(f"{self.name} does not run")
         self.expected = deed == "kill"
-        self.process.stdin.write(f"{deed} {point}\n".encode())
-        await self.process.stdin.drain()
+        try:
+            self.process.stdin.write(f"{deed} {point}\n".encode())
+            await self.process.stdin.drain()
+        except (OSError, RuntimeError) as error:  # uvloop says RuntimeError of a pipe whose reader has gone
+            raise MemberError(f"{self.name} has just ended") from error
 
     async def dead(self, seconds: float) -> bool:
         """Wait for its death; whether it came."""

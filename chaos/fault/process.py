@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from chaos.fault.ground import PATIENCE, Ground, Outcome
-from chaos.member import Member
+from chaos.member import Member, MemberError
 from chaos.schedule import Strike
 
 SESSION: Final = 10.0  # s until Kafka's group gives a silent consumer's partitions to another
@@ -28,7 +28,7 @@ async def kill_at(ground: Ground, strike: Strike, outcome: Outcome) -> None:
     service = ground.stage.members[strike.target].service
     members = sorted(ground.stage.of(service), key=lambda each: each.name != strike.target)
     for member in members:
-        if member.alive:
+        with contextlib.suppress(MemberError):
             await member.arm(strike.detail)
     deadline, dead = time.monotonic() + REACH, list[Member]()
     while not dead and time.monotonic() < deadline:
@@ -97,6 +97,5 @@ async def step(ground: Ground, strike: Strike, outcome: Outcome) -> None:
 
 
 async def _spare(member: Member, point: str) -> None:
-    if member.alive:
-        with contextlib.suppress(OSError):
-            await member.arm(point, "spare")
+    with contextlib.suppress(MemberError):
+        await member.arm(point, "spare")

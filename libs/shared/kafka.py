@@ -20,7 +20,7 @@ from libs.shared import dead, telemetry
 from libs.shared.bus import Bus, Health, Partition
 from libs.shared.db import Fenced, Halted, describe
 from libs.shared.metadata import topic_ids
-from libs.shared.service import Record, Running
+from libs.shared.service import LONGEST_PAUSE, Record, Running
 from libs.shared.settings import Settings
 from libs.shared.telemetry import log
 
@@ -113,7 +113,7 @@ class Consumer:
             except Exception as error:
                 self._trouble("kafka", error)
                 await self.running.pause(wait)
-                wait = min(wait * 2, 5.0)
+                wait = min(wait * 2, LONGEST_PAUSE)
 
     async def _session(self) -> None:
         """One consumer from start to stop."""
@@ -164,7 +164,7 @@ class Consumer:
                     self._trouble("consumer", error)
                     self.positions.clear()
                     await self._idle(kafka, wait)
-                    wait = min(wait * 2, 5.0)
+                    wait = min(wait * 2, LONGEST_PAUSE)
         finally:
             await self._hint(kafka)
             await shut(kafka, kafka._client, 10)

@@ -17,7 +17,7 @@ from libs.shared import telemetry
 from libs.shared.db import describe
 from libs.shared.events import Envelope, header_pairs
 from libs.shared.kafka import connection, shut
-from libs.shared.service import Running
+from libs.shared.service import LONGEST_PAUSE, Running
 from libs.shared.telemetry import log
 
 MOST = 4000  # rows of one pass
@@ -86,7 +86,7 @@ class Relay:
                 if last:
                     break
                 await self.running.pause(wait)
-                wait, renew = min(wait * 2, 5.0), 0.0
+                wait, renew = min(wait * 2, LONGEST_PAUSE), 0.0
         await self._close()
         with suppress(Exception):
             await self.running.release("relay")

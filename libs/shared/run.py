@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from libs.shared import admin, command, db, keys, telemetry, web
 from libs.shared.kafka import Consumer
 from libs.shared.relay import Relay
-from libs.shared.service import PORTS, Running, Service
+from libs.shared.service import LONGEST_PAUSE, PORTS, Running, Service
 from libs.shared.settings import Settings
 from libs.shared.telemetry import log
 
@@ -133,4 +133,4 @@ async def _kept(running: Running, name: str, loop: Callable[[Running], Awaitable
             running.unready[name] = type(error).__name__
             log.warning("retrying", part=name, error=db.describe(error))
             await running.pause(wait)
-            wait = min(wait * 2, 5.0)
+            wait = min(wait * 2, LONGEST_PAUSE)

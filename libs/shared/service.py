@@ -24,6 +24,7 @@ from libs.shared.settings import Settings
 
 Handler = Callable[..., Awaitable[Any]]
 
+LONGEST_PAUSE = 1.0  # s between two tries: a store that is back is found within that
 PORTS = {"intake": 8101, "classification": 8102, "dispatch": 8103, "sla_timer": 8104, "notification": 8105}
 
 
