@@ -14,6 +14,7 @@ from pathlib import Path
 from deploy.local.place import PROJECT, Place
 
 READY = 90.0  # s until a process must have ended or answered
+SPARED = 2.0  # s in which a process that was armed until now may still be found dead
 
 
 class MemberError(Exception):
@@ -43,6 +44,7 @@ class Member:
     starts: int = 0
     frozen: bool = False
     expected: bool = False  # its death is part of a fault
+    armed_until: float = 0.0  # monotonic: until then it may die at a point
     down: bool = False  # not to be started again for now
     died: list[str] = field(default_factory=list)  # deaths that nobody ordered
 
@@ -88,6 +90,7 @@ class Member:
             )
         self.starts += 1
         self.frozen = self.expected = False
+        self.armed_until = 0.0
 
     async def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -128,19 +131,12 @@ class Member:
         """
         if not self.process or not self.alive or not self.process.stdin:
             raise MemberError(f"{self.name} does not run")
-        self.expected = deed == "kill"
+        self.armed_until = time.monotonic() + (3600 if deed == "kill" else SPARED)
         try:
             self.process.stdin.write(f"{deed} {point}\n".encode())
             await self.process.stdin.drain()
         except (OSError, RuntimeError) as error:  # uvloop says RuntimeError of a pipe whose reader has gone
             raise MemberError(f"{self.name} has just ended") from error
-
-    async def dead(self, seconds: float) -> bool:
-        """Wait for its death; whether it came."""
-        if self.process:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), seconds)
-        return not self.alive
 
     async def halted(self, seconds: float) -> bool:
         """Wait until it has frozen itself; whether it has (Linux: as /proc says)."""
@@ -162,11 +158,11 @@ class Member:
         """Note a death that nobody ordered; whether it is dead."""
         if self.process is None or self.alive:
             return False
-        if not self.expected:
+        if not self.expected and time.monotonic() > self.armed_until:
             self.died.append(
                 f"{self.name} ended by itself ({self.process.returncode}), see {self.place.log(self.name)}"
             )
-            self.expected = True
+        self.expected = True
         return True
 
 
