@@ -44,7 +44,8 @@ CREATE TABLE refused (partition INT, place INT, reference TEXT);
 CREATE TABLE judged (ticket BLOB, state TEXT, decided_by TEXT, waiting INT, by_person INT);
 CREATE TABLE dispatched (ticket BLOB, state TEXT, round INT, agent TEXT, rulings INT);
 CREATE TABLE repeated (ticket BLOB, count INT);  -- classifications that dispatch heard beyond the first
-CREATE TABLE work_order (id BLOB, ticket BLOB, department TEXT, state TEXT, before BLOB);
+CREATE TABLE work_order (id BLOB, ticket BLOB, department TEXT, state TEXT, before BLOB, created INT);
+CREATE TABLE endpoint (department TEXT, created INT);  -- departments without one work from their lists
 -- State `list`: born while its endpoint was disabled, for the department's list alone, as where there is no endpoint.
 CREATE TABLE delivery (id BLOB, ticket BLOB, work_order BLOB, department TEXT, type TEXT, state TEXT, attempts INT,
     give_up INT);

@@ -40,7 +40,8 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
         "repeated": """SELECT uuid_send(ticket_id), count(*) FROM dispatch.history
             WHERE what = 'classified_again' AND {w:ticket_id} GROUP BY ticket_id""",
         "work_order": """SELECT uuid_send(work_order_id), uuid_send(ticket_id), department, state,
-            uuid_send(reassigned_from) FROM dispatch.work_order WHERE {w:ticket_id}""",
+            uuid_send(reassigned_from), {us:created_at} FROM dispatch.work_order WHERE {w:ticket_id}""",
+        "endpoint": "SELECT department, {us:created_at} FROM dispatch.endpoint WHERE state <> 'deleted'",
         "delivery": """SELECT uuid_send(delivery_id), uuid_send(ticket_id), uuid_send(work_order_id), department, type,
             CASE WHEN state = 'inbox' AND reason = 'endpoint_disabled' AND settled_at IS NULL THEN 'list'
                 ELSE state END, attempts, {us:give_up_at}

@@ -75,11 +75,12 @@ CHECKS = (
     Check(
         "every work order came to its department under one webhook-id, or stands in its inbox and that was told",
         f"""WITH sent AS (
-            SELECT o.id, o.ticket, o.department, count(d.id) AS webhooks, min(d.id) AS webhook, min(d.state) AS state
+            SELECT o.id, o.ticket, o.department, count(d.id) AS webhooks, min(d.id) AS webhook, min(d.state) AS state,
+                EXISTS (SELECT 1 FROM endpoint e WHERE e.department = o.department AND e.created <= o.created) AS wanted
             FROM work_order o LEFT JOIN delivery d ON d.work_order = o.id AND d.type = 'work_order.assigned'
             GROUP BY o.id, o.ticket, o.department)
         SELECT ticket, {ORDER.format("")} || ' has ' || webhooks || ' webhooks in dispatch''s table, not one' FROM sent
-        WHERE webhooks <> 1
+        WHERE webhooks > 1 OR webhooks < wanted
         UNION ALL
         SELECT DISTINCT s.ticket, {ORDER.format("s.")} || ' came under webhook-id ' || uuid(h.id)
             || '; dispatch has ' || uuid(s.webhook)

@@ -133,9 +133,10 @@ def a_run() -> Run:
         "dispatched": [{"ticket": TICKET, "state": "closed", "round": 2, "agent": "A1", "rulings": 1}],
         "repeated": [],
         "work_order": [
-            {"id": FIRST, "ticket": TICKET, "department": "a", "state": "reassigned", "before": None},
-            {"id": SECOND, "ticket": TICKET, "department": "b", "state": "closed", "before": FIRST},
+            {"id": FIRST, "ticket": TICKET, "department": "a", "state": "reassigned", "before": None, "created": at},
+            {"id": SECOND, "ticket": TICKET, "department": "b", "state": "closed", "before": FIRST, "created": at},
         ],
+        "endpoint": [{"department": name, "created": START} for name in ("a", "b")],
         "delivery": [
             {"id": HOOKS["first"], **assigned, "work_order": FIRST, "department": "a", "attempts": 1},
             {"id": HOOKS["second"], **assigned, "work_order": SECOND, "department": "b", "attempts": 2},

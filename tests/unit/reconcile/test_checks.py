@@ -312,6 +312,16 @@ async def test_a_work_order_left_to_the_inbox_is_in_order_when_it_was_reported()
     assert (await judged(run)).failed == {}
 
 
+async def test_a_department_without_an_endpoint_gets_no_webhook() -> None:
+    run = a_run()
+    run.tables["delivery"] = [row for row in run.tables["delivery"] if row["id"] != HOOKS["first"]]
+    run.tables["hook"] = [row for row in run.tables["hook"] if row["id"] != HOOKS["first"]]
+    run.said = [each for each in run.said if each.data.get("delivery_id") != str(HOOKS["first"])]
+    assert DELIVERED in (await judged(run)).failed
+    run.tables["endpoint"] = run.tables["endpoint"][1:]
+    assert DELIVERED not in (await judged(run)).failed
+
+
 async def test_a_planted_record_explains_its_burial() -> None:
     run = a_run()
     place = {name: GRAVE[name] for name in ("topic", "partition", "place")}
