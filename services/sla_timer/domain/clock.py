@@ -187,8 +187,9 @@ def restart(
     for work_order_id, kind in subjects:
         same = [clock for clock in known if (clock.promise.work_order_id, clock.promise.kind) == (work_order_id, kind)]
         if same and not any(clock.state == "running" for clock in same):
-            last = max(same, key=lambda clock: (clock.promise.started_at, clock.promise.id)).promise
-            starts.append(replace(last, id=new_id(), started_at=at))
+            # One that was replaced has the same start as the one in its place, and perhaps the same millisecond's id.
+            last = max(same, key=lambda clock: (clock.promise.started_at, clock.state != "cancelled", clock.promise.id))
+            starts.append(replace(last.promise, id=new_id(), started_at=at))
     return Plan(ticket_id, tuple(starts))
 
 

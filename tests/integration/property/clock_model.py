@@ -1,0 +1,183 @@
+"""What the clocks of one ticket must do, said once more and as plainly as possible: the oracle of sla_timer.
+
+Work orders are named by their place; a clock by its kind and work order, of which at most one runs at a time.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+Said = tuple[Any, ...]
+STAGES = ("accept", "first_contact")
+STAGE_LIMITS = {"accept": timedelta(minutes=30), "first_contact": timedelta(hours=2)}
+RESOLVE_LIMITS = {
+    "maintenance": {5: 8, 4: 24, 3: 48, 2: 72, 1: 96},  # h
+    "construction": {5: 20 * 24, 4: 30 * 24, 3: 45 * 24, 2: 60 * 24, 1: 90 * 24},
+}
+LEVELS = ("executing", "lead", "supervisor", "interview")
+POINTS = {50: "executing", 80: "lead", 100: "supervisor", 150: "interview"}  # percent of the limit → who hears
+
+
+@dataclass(frozen=True)
+class Clock:
+    """One promise."""
+
+    kind: str
+    order: int | None  # None: the ticket's own
+    start: datetime
+    limit: timedelta
+    sla_class: str
+    star: int
+    supervisor: str
+    state: str = "running"
+    passed: int = 0  # percent
+
+    def at(self, percent: int) -> datetime:
+        """When that share of the limit is over."""
+        return self.start + self.limit * percent / 100
+
+    @property
+    def next(self) -> tuple[datetime, int] | None:
+        """Its next point."""
+        return next(((self.at(point), point) for point in POINTS if point > self.passed), None)
+
+
+@dataclass
+class Order:
+    """What was heard of a work order."""
+
+    department: str | None = None  # None: not assigned yet
+    accepted: bool = False
+    contacted: bool = False
+    ended: bool = False
+
+    def needs(self, kind: str) -> bool:
+        """Whether that stage is still to come."""
+        return not (self.ended or self.contacted or (kind == "accept" and self.accepted))
+
+
+@dataclass
+class Ticket:
+    """One ticket and its clocks."""
+
+    lead: str
+    orders: list[Order] = field(default_factory=list)
+    clocks: list[Clock] = field(default_factory=list)
+    ended: bool = False
+
+    def assigned(
+        self, place: int, department: str, at: datetime, *, opened: datetime, sla_class: str, star: int, supervisor: str
+    ) -> list[Said]:
+        """A share's stages begin; the ticket's promise is the one of its highest star (就高原则), from its opening."""
+        order = self.orders[place]
+        order.department = department
+        if self.ended:
+            return []
+        said: list[Said] = []
+        starts = [
+            Clock(kind, place, at, STAGE_LIMITS[kind], sla_class, star, supervisor)
+            for kind in STAGES
+            if order.needs(kind) and not any((each.kind, each.order) == (kind, place) for each in self.clocks)
+        ]
+        running = [each for each in self.clocks if each.kind == "resolve" and each.state == "running"]
+        highest = max([star, *(each.star for each in running)])
+        limit = timedelta(hours=RESOLVE_LIMITS[sla_class][highest])
+        for old in running:
+            if old.limit > limit or (old.sla_class != sla_class and old.limit != limit):
+                self.clocks[self.clocks.index(old)] = replace(old, state="cancelled")
+                said.append(("ClocksStopped", (("resolve", None, "cancelled"),)))
+                starts.append(Clock("resolve", None, old.start, limit, sla_class, highest, supervisor))
+        if not running:
+            starts.append(Clock("resolve", None, opened, limit, sla_class, highest, supervisor))
+        return said + self._start(starts)
+
+    def accepted(self, place: int, at: datetime) -> list[Said]:
+        """Keeps the promise to take it on."""
+        self.orders[place].accepted = True
+        return self._stop(at, place, {"accept": "met"})
+
+    def contacted(self, place: int, at: datetime) -> list[Said]:
+        """Keeps both."""
+        self.orders[place].accepted = self.orders[place].contacted = True
+        return self._stop(at, place, dict.fromkeys(STAGES, "met"))
+
+    def answered(self, place: int, at: datetime) -> list[Said]:
+        """A first contact is not needed any more."""
+        self.orders[place].ended = True
+        return self._stop(at, place, {"accept": "met", "first_contact": "cancelled"})
+
+    def returned(self, place: int, at: datetime) -> list[Said]:
+        """Stands still while it is ruled on."""
+        return self._stop(at, place, dict.fromkeys(STAGES, "cancelled"))
+
+    def cancelled(self, place: int, at: datetime) -> list[Said]:
+        """Owes nothing any more; a return that was upheld is the same."""
+        self.orders[place].ended = True
+        return self.returned(place, at)
+
+    def rejected(self, place: int, at: datetime) -> list[Said]:
+        """Has its promises again, from the ruling."""
+        return [] if self.ended else self._again([(place, kind) for kind in STAGES], at)
+
+    def over(self, at: datetime) -> list[Said]:
+        """Answered or closed: the ticket's promise is kept, nothing else is needed."""
+        self.ended = True
+        return self._stop(at, None, {**dict.fromkeys(STAGES, "cancelled"), "resolve": "met"})
+
+    def reopened(self, places: list[int], at: datetime) -> list[Said]:
+        """Rework: everything again, from the reopening."""
+        self.ended = False
+        for place in places:
+            self.orders[place] = Order(self.orders[place].department)
+        return self._again([*((place, kind) for place in places for kind in STAGES), (None, "resolve")], at)
+
+    def tick(self, now: datetime) -> list[Said]:
+        """Every point that running clocks have passed by now, each once."""
+        said: list[Said] = []
+        for number, found in enumerate(self.clocks):
+            clock = found
+            while clock.state == "running" and clock.next and clock.next[0] <= now:
+                percent = clock.next[1]
+                clock = replace(clock, passed=percent)
+                name = "ClockBreached" if percent == 100 else "ClockWarned"
+                said.append((name, clock.kind, clock.order, clock.start, percent))
+                said += self._brought(clock, percent)
+            self.clocks[number] = clock
+        return said
+
+    def _brought(self, clock: Clock, percent: int) -> list[Said]:
+        """Before the point's level; one that has nobody passes it on at once."""
+        working = [each.department for each in self.orders if each.department and not each.ended]
+        own = [self.orders[clock.order].department] if clock.order is not None else working
+        hearers = {"executing": own, "lead": [self.lead], "supervisor": [clock.supervisor], "interview": ["leader"]}
+        missing: list[str] = []
+        for level in LEVELS[LEVELS.index(POINTS[percent]) :]:
+            if present := sorted({each for each in hearers[level] if each and each.strip()}):
+                about = clock.kind, clock.order, clock.start, percent
+                return [("Escalated", *about, level, to, tuple(missing)) for to in present]
+            missing.append(level)
+        raise AssertionError("somebody always hears")
+
+    def _stop(self, at: datetime, place: int | None, kinds: dict[str, str]) -> list[Said]:
+        stopped = []
+        for number, clock in enumerate(self.clocks):
+            if clock.state == "running" and clock.kind in kinds and place in (None, clock.order):
+                outcome = "missed" if at > clock.at(100) else kinds[clock.kind]
+                self.clocks[number] = replace(clock, state=outcome)
+                stopped.append((clock.kind, clock.order, outcome))
+        return [("ClocksStopped", tuple(sorted(stopped, key=str)))] if stopped else []
+
+    def _start(self, clocks: list[Clock]) -> list[Said]:
+        self.clocks += clocks
+        told = sorted(((each.kind, each.order, each.start, each.limit) for each in clocks), key=str)
+        return [("ClocksStarted", tuple(told))] if told else []
+
+    def _again(self, subjects: list[tuple[int | None, str]], at: datetime) -> list[Said]:
+        starts = []
+        for place, kind in subjects:
+            same = [each for each in self.clocks if (each.order, each.kind) == (place, kind)]
+            needed = place is None or self.orders[place].needs(kind)
+            if needed and same and not any(each.state == "running" for each in same):
+                last = max(same, key=lambda each: (each.start, each.state != "cancelled"))
+                starts.append(replace(last, start=at, state="running", passed=0))
+        return self._start(starts)
