@@ -145,12 +145,13 @@ class Ticket:
         if suggested is not None and (suggested == order.department or suggested not in self.known):
             return 422, []
         second = order.returns > 0 or order.department == self.lead
-        order.judge = ("supervisor", "chief") if second else ("lead", self.lead)
+        judge = self.lead if not second else "chief"
+        order.judge = ("supervisor", judge) if second else ("lead", judge)
         order.back, order.state, order.suggested = order.state, "returned", suggested
         order.returns += 1
         if not second:
             self._send(place, "opened", to=self.lead)
-        return 200, [("WorkOrderReturned", place, order.judge[1], suggested)]
+        return 200, [("WorkOrderReturned", place, judge, suggested)]
 
     def question(self, place: int, text: str) -> Outcome:
         """Straight to the agent."""

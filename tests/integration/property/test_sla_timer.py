@@ -90,7 +90,7 @@ def test_every_story_of_clocks_is_the_one_the_domain_tells(clockwork: Clockwork)
     class Here(Clocks):
         at = clockwork
 
-    run_state_machine_as_test(Here, settings=bounded(EXAMPLES, STEPS))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Here, settings=bounded(EXAMPLES, STEPS))
 
 
 class Clocks(RuleBasedStateMachine):

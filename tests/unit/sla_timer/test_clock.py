@@ -153,6 +153,13 @@ def test_a_restart_begins_again_what_had_ended(state: State, kinds: tuple[Any, .
     assert {each.limit_seconds for each in made.starts} <= {1800, 8 * 3600}
 
 
+def test_a_restart_takes_the_limit_of_the_clock_that_took_anothers_place() -> None:
+    replaced = Known(promise(id=UUID(int=90), kind="resolve", work_order_id=None, limit_seconds=999), "cancelled")
+    last = Known(promise(id=UUID(int=51), kind="resolve", work_order_id=None, limit_seconds=10), "missed")
+    made = clock.restart(TICKET, [], [last, replaced], at=ASSIGNED, new_id=ids(), kinds=("resolve",))
+    assert [each.limit_seconds for each in made.starts] == [10]
+
+
 def test_a_restart_takes_the_limit_of_the_latest_clock() -> None:
     older = Known(resolve(96 * 3600), "cancelled")
     newer = Known(resolve(8 * 3600, id=UUID(int=60), started_at=OPENED + timedelta(hours=1)), "missed")
