@@ -29,6 +29,7 @@ from libs.shared.telemetry import new_traceparent
 if TYPE_CHECKING:
     from libs.shared.service import Running
 
+DRIVERS = {"asyncpg", "sqlalchemy", "uvloop"}
 LIMITS = {  # a stopped process must not keep its locks
     "idle_in_transaction_session_timeout": "5000",
     "lock_timeout": "5000",
@@ -98,7 +99,14 @@ def is_poison(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         state = str(getattr(error.orig, "sqlstate", None) or "")
         return state[:2] in {"22", "23"} and state != "23514"
-    return not isinstance(error, Fenced | Halted | SQLAlchemyError | OSError | TimeoutError | asyncio.CancelledError)
+    transient = Fenced | Halted | SQLAlchemyError | OSError | TimeoutError | asyncio.CancelledError
+    return not isinstance(error, transient) and not _of_driver(error)
+
+
+def _of_driver(error: Exception) -> bool:
+    """Whether the driver itself broke, as on a connection that was cut in mid-work (a RuntimeError of uvloop's)."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] in DRIVERS
 
 
 def describe(error: BaseException) -> str:

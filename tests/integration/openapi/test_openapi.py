@@ -24,7 +24,7 @@ from tests.integration.openapi import furniture
 from tests.integration.openapi.serving import Names, Served, serving
 
 VARIABLE = "ZHIDA_PROPERTY_EXAMPLES"
-EXAMPLES = 6  # of each operation and kind of data, beside those at every bound of the schema
+EXAMPLES = 4  # of each operation and kind of data, beside those at every bound of the schema
 PRINCIPALS = {
     "root": ["admin"],
     "a1": ["agent", "review"],
@@ -53,7 +53,7 @@ def test_every_answer_to_an_administrator_is_documented(served: Served) -> None:
     assert _faults(served, "root", EXAMPLES, bounds=True) == []
 
 
-@pytest.mark.parametrize("principal", ["a1", "meter", "chief", "call-centre"])
+@pytest.mark.parametrize("principal", ["a1", "meter"])
 @pytest.mark.filterwarnings("ignore")
 def test_every_answer_to_others_is_documented(served: Served, principal: str) -> None:
     assert _faults(served, principal, 1, bounds=False) == []
