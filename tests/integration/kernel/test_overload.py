@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from libs.shared import db
 from tests.integration.kernel.conftest import Deposited
@@ -26,9 +27,9 @@ async def test_whoever_finds_no_connection_is_asked_to_try_again(h: Harness, mon
             await known.post(PATH.format(uuid4()), json={"amount": 1}, headers={"Idempotency-Key": "1"}),
             await unknown.post(PATH.format(uuid4()), json={"amount": 1}, headers={"Idempotency-Key": "1"}),
         ]
-        with pytest.raises(db.SQLAlchemyError) as error:
+        with pytest.raises(SQLAlchemyError) as error:
             await h.hear(Deposited(ticket_id=uuid4(), amount=1))
-        assert not db.is_poison(error.value)  # type: ignore[arg-type]
+        assert not db.is_poison(error.value)
     assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "1")] * 4
 
 
