@@ -20,6 +20,7 @@ from services.dispatch.domain import payload
 NAME = "deliveries"
 TITLE = "Deliveries beside bare HTTP clients"
 ENDPOINTS, AT_A_TIME = 20, 8
+AT_A_TIME_BARE = {"aiohttp": ENDPOINTS * AT_A_TIME, "httpx": ENDPOINTS}  # httpx becomes slower with each further one
 HANGING = "/0"
 PATIENCE = 120.0  # s
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -31,10 +32,11 @@ DATA = {
     "due": {"accept": "2026-11-22T08:30:00Z", "first_contact": "2026-11-22T10:00:00Z"},
     "links": {"work_order": "/v1/work-orders/019ac0de-0000-7000-8000-000000000000"},
 }
-LOAD = """
+UUID7 = """CAST(lpad(to_hex(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)), 12, '0') || '7'
+    || substr(md5(CAST(random() AS text)), 1, 3) || 'a' || substr(md5(CAST(random() AS text)), 1, 15) AS uuid)"""
+LOAD = f"""
     WITH seed AS (
-        SELECT n, gen_random_uuid() AS ticket, gen_random_uuid() AS work_order, gen_random_uuid() AS id
-        FROM generate_series(1, $1) AS n),
+        SELECT n, {UUID7} AS ticket, {UUID7} AS work_order, {UUID7} AS id FROM generate_series(1, $1) AS n),
     streams AS (INSERT INTO stream SELECT CAST(ticket AS text), 3, $2 FROM seed),
     orders AS (
         INSERT INTO work_order (work_order_id, ticket_id, department, department_name, state, created_at)
@@ -58,7 +60,7 @@ async def run(place: Place, options: Options) -> list[Measure]:
     place.spawn("receiver-ill", "-m", "benchmarks.bare.receiver", str(ports[1]), HANGING)
     for port in ports:
         await listening(port)
-    plain = {kind: await _bare(place, kind, well, seconds, len(body.encode())) for kind in ("aiohttp", "httpx")}
+    plain = {kind: await _bare(place, kind, well, seconds, len(body.encode())) for kind in AT_A_TIME_BARE}
     await place.prepare({"ZHIDA_RUN_RELAY": "false", "ZHIDA_RUN_CONSUMER": "false"})
     await place.start("dispatch")
     key = await place.key("dispatch", "benchmark", "admin")
@@ -90,9 +92,9 @@ async def run(place: Place, options: Options) -> list[Measure]:
 
 
 async def _bare(place: Place, kind: str, url: str, seconds: float, size: int) -> float:
-    """POSTs a second of a bare client with as many requests at a time."""
+    """POSTs a second of a bare client."""
     place.say(f"deliveries: bare {kind}")
-    at_a_time = str(ENDPOINTS * AT_A_TIME)
+    at_a_time = str(AT_A_TIME_BARE[kind])
     words = ("-m", "benchmarks.bare.poster", kind, url, str(ENDPOINTS), at_a_time, str(seconds), str(size))
     name = f"bare-{kind}"
     process = place.spawn(name, *words)

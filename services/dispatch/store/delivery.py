@@ -21,6 +21,9 @@ from services.dispatch.domain.endpoint import Attempt, Delivery, Webhook
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.store.held import json
 
+# `state || ''`: statistics of states are no guide (an empty queue may hold ten thousand rows a second later), and
+# an index of what waits would be read from end to end where a ticket's few rows are meant.
+
 # A department without an endpoint has no deliveries: its list of work orders is all it needs.
 # A test event's own id stands for its ticket: `nullif(ticket_id, delivery_id)`.
 ADD = text("""
@@ -28,8 +31,9 @@ ADD = text("""
         created_at, due_at, give_up_at)
     SELECT n.id, n.department, coalesce(n.ticket_id, n.id), n.work_order_id, n.type, n.body, n.traceparent,
         CASE WHEN e.state <> 'active' OR v.reason IS NOT NULL THEN 'inbox'
-            WHEN n.turn > 1 AND n.ticket_id IS NOT NULL OR EXISTS (SELECT FROM delivery b
-                WHERE b.ticket_id = n.ticket_id AND b.department = n.department AND b.state IN ('pending', 'waiting'))
+            WHEN n.turn > 1 AND n.ticket_id IS NOT NULL OR EXISTS (
+                SELECT FROM delivery b WHERE b.ticket_id = n.ticket_id AND b.department || '' = n.department
+                    AND b.state || '' IN ('pending', 'waiting'))
             THEN 'waiting' ELSE 'pending' END,
         coalesce(v.reason, CASE WHEN e.state <> 'active' THEN 'endpoint_disabled' END),
         :now, :now, :give_up_at
@@ -60,7 +64,7 @@ RECORD = text("""
     FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS n(delivery_id uuid, ticket_id uuid, number int, ok boolean,
         status int, error text, next_at timestamptz)
     WHERE d.delivery_id = n.delivery_id AND d.ticket_id = n.ticket_id
-        AND (d.state = 'pending' AND d.attempts = n.number - 1 OR n.ok AND d.state <> 'delivered')
+        AND (d.state || '' = 'pending' AND d.attempts = n.number - 1 OR n.ok AND d.state || '' <> 'delivered')
     RETURNING d.delivery_id, d.department, nullif(d.ticket_id, d.delivery_id) AS ticket_id, d.work_order_id, d.type,
         d.state, d.attempts,
         n.ok OR n.next_at + CAST(:last_call AS interval) < d.give_up_at AS in_time,
@@ -82,9 +86,9 @@ PROMOTE = text("""
     UPDATE delivery d SET state = 'pending', due_at = :now
     FROM (SELECT DISTINCT ON (w.ticket_id, w.department) w.delivery_id, w.ticket_id
         FROM delivery w JOIN (SELECT DISTINCT * FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:departments AS text[])))
-            AS p(ticket_id, department) ON w.ticket_id = p.ticket_id AND w.department = p.department
-        WHERE w.state = 'waiting' AND NOT EXISTS (SELECT FROM delivery b WHERE b.ticket_id = w.ticket_id
-            AND b.department = w.department AND b.state = 'pending')
+            AS p(ticket_id, department) ON w.ticket_id = p.ticket_id AND w.department || '' = p.department
+        WHERE w.state || '' = 'waiting' AND NOT EXISTS (SELECT FROM delivery b WHERE b.ticket_id = w.ticket_id
+            AND b.department || '' = w.department AND b.state || '' = 'pending')
         ORDER BY w.ticket_id, w.department, w.seq) AS next
     WHERE d.delivery_id = next.delivery_id AND d.ticket_id = next.ticket_id""")
 
@@ -94,7 +98,8 @@ DIVERT = text("""
             AS p(ticket_id, department)),
     moved AS (
         UPDATE delivery d SET state = 'inbox', reason = :reason, settled_at = :now FROM pair p
-        WHERE d.ticket_id = p.ticket_id AND d.department = p.department AND d.state IN ('pending', 'waiting')
+        WHERE d.ticket_id = p.ticket_id AND d.department || '' = p.department
+            AND d.state || '' IN ('pending', 'waiting')
         RETURNING d.delivery_id, d.seq, d.ticket_id, d.department, d.work_order_id, d.attempts),
     noted AS (
         INSERT INTO diversion (ticket_id, department, reason, at)
@@ -110,17 +115,17 @@ HURRY = text("""
     UPDATE delivery d SET due_at = least(d.due_at, :now), give_up_at = least(d.give_up_at, n.until)
     FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:untils AS timestamptz[]))
         AS n(ticket_id, work_order_id, until)
-    WHERE d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id AND d.state = 'pending'
+    WHERE d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id AND d.state || '' = 'pending'
         AND d.type IN ('work_order.assigned', 'work_order.reopened')""")
 UNDELIVERED = text("""
     SELECT DISTINCT d.ticket_id, d.department
     FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS n(ticket_id, work_order_id)
     JOIN delivery d ON d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id
-    WHERE d.state IN ('pending', 'waiting') AND d.type IN ('work_order.assigned', 'work_order.reopened')""")
+    WHERE d.state || '' IN ('pending', 'waiting') AND d.type IN ('work_order.assigned', 'work_order.reopened')""")
 CANCEL = text("""
     UPDATE delivery d SET state = 'cancelled', settled_at = :now
     FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS n(ticket_id, work_order_id)
-    WHERE d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id AND d.state IN ('pending', 'waiting')
+    WHERE d.ticket_id = n.ticket_id AND d.work_order_id = n.work_order_id AND d.state || '' IN ('pending', 'waiting')
     RETURNING d.ticket_id, d.department""")
 # Given up by time, or their endpoint is not active any more; whoever finds them locks their tickets next.
 OVERDUE = text("""

@@ -5,10 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 from sqlalchemy import event, text
+from sqlalchemy.engine import Dialect
 
 from libs.shared.command import Answer, Command, Refused
 from libs.shared.events import uuid7
@@ -26,6 +29,9 @@ from services.dispatch.store import delivery as deliveries
 from services.dispatch.store.owner import Owners
 from tests.integration.dispatch.world import METER, REPAIR, Desk, World, amended, classified, post
 from tests.running import TRACEPARENT, Harness
+
+DIALECT: Dialect = import_module("sqlalchemy.dialects.postgresql.asyncpg").dialect()
+BY_TICKET = ("ADD", "RECORD", "PROMOTE", "DIVERT", "HURRY", "UNDELIVERED", "CANCEL", "MARK_DELIVERED")
 
 
 @contextmanager
@@ -248,6 +254,36 @@ async def test_due_deliveries_are_found_by_their_index_in_a_large_table(dispatch
         assert "Seq Scan on delivery" not in plan, plan
         plan = await explain(dispatch, str(deliveries.OVERDUE), full=GIVE_UP)
         assert "Seq Scan on delivery" not in plan, plan
+
+
+PLAN = """
+    CREATE FUNCTION pg_temp.plan(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+    BEGIN RETURN QUERY EXECUTE 'EXPLAIN (GENERIC_PLAN) ' || statement; END $$"""
+SETTLED = """
+    INSERT INTO delivery (delivery_id, department, ticket_id, type, body, traceparent, state, created_at, due_at,
+        give_up_at)
+    SELECT gen_random_uuid(), 'meter', gen_random_uuid(), 'work_order.assigned', '{}', '', 'delivered', now(), now(),
+        now() + interval '1 day' FROM generate_series(1, 2000)"""
+QUEUES = ("give_up_at", "department_due_at", "department_state")  # indexes of what waits
+
+
+async def test_a_burst_after_a_calm_is_not_read_as_a_whole_for_each_of_its_tickets(
+    dispatch: Harness, database: str
+) -> None:
+    statements = {name: getattr(deliveries, name) for name in BY_TICKET}
+    connection = await asyncpg.connect(database, server_settings={"search_path": "dispatch", "enable_seqscan": "off"})
+    try:
+        await connection.execute(SETTLED)
+        await connection.execute("ANALYZE delivery")  # what the planner now knows: nothing ever waits
+        await connection.execute(PLAN)
+        plans = {}
+        for name, statement in statements.items():
+            sql = str(statement.compile(dialect=DIALECT))
+            plans[name] = "\n".join(row[0] for row in await connection.fetch("SELECT pg_temp.plan($1)", sql))
+    finally:
+        await connection.close()
+    read = {name: queue for name, plan in plans.items() for queue in QUEUES if f"{queue}_" in plan}
+    assert not read, "\n".join(plans[name] for name in read)
 
 
 async def explain(harness: Harness, statement: str, **parameters: Any) -> str:
