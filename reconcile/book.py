@@ -35,7 +35,7 @@ CREATE TABLE said (ticket, source INT, version INT, line INT, type INT, subject 
     PRIMARY KEY (ticket, source, version, line)) WITHOUT ROWID;
 CREATE TABLE strange (topic INT, partition INT, place INT, why TEXT);  -- records that are no events
 CREATE TABLE log (topic INT, partition INT, start INT, stop INT);  -- where each partition begins and ends
-CREATE TABLE inbound (partition INT, place INT, key TEXT, PRIMARY KEY (partition, place)) WITHOUT ROWID;
+CREATE TABLE inbound (partition INT, place INT, key TEXT, inside INT, PRIMARY KEY (partition, place)) WITHOUT ROWID;
 
 -- The services' tables.
 CREATE TABLE ticket (ticket BLOB, reference TEXT, agent TEXT, channel TEXT, at INT, stage TEXT);

@@ -68,8 +68,11 @@ class Window:
             return True
         if isinstance(key, str):
             return False
-        born = int.from_bytes(key[:6], "big") * 1000
-        return (self.since is None or born >= self.since) and (self.until is None or born < self.until)
+        return self.covers(int.from_bytes(key[:6], "big") * 1000)
+
+    def covers(self, at: int) -> bool:
+        """Whether an instant lies in it."""
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
 
 
 async def gather(book: Book, kafka: Mapping[str, Any], window: Window) -> Heard:
@@ -126,13 +129,17 @@ async def _read(book: Book, consumer: AIOKafkaConsumer, window: Window, heard: H
             if records[0].offset == starts[part] > 0 and part.topic in KEPT:
                 heard.oldest = max(heard.oldest, records[0].timestamp * 1000)
             if part.topic == INBOUND:
-                keys = ((part.partition, r.offset, (r.key or b"").decode(errors="replace")) for r in records)
-                book.add("inbound", keys)
+                book.add("inbound", (_inbound(record, window) for record in records))
             else:
                 book.database.executemany(HEAR, _rows(book, part, records, window, heard=heard, planted=planted))
         for part in list(open_):
             if await consumer.position(part) >= ends[part]:  # also past what was compacted or aborted
                 open_.discard(part)
+
+
+def _inbound(record: Any, window: Window) -> tuple[int, int, str, bool]:
+    key = (record.key or b"").decode(errors="replace")
+    return record.partition, record.offset, key, window.covers(record.timestamp * 1000)
 
 
 def _rows(

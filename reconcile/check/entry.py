@@ -67,7 +67,7 @@ CHECKS = (
             AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.partition = o.partition AND i.place = o.place)
         UNION ALL
         SELECT NULL, 'record ' || i.partition || ':' || i.place || ' of the inbound topic was not offered'
-        FROM inbound i WHERE :whole AND :settle = 0
+        FROM inbound i WHERE :whole AND :settle = 0 AND i.inside
             AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.reference = i.key)
             AND NOT EXISTS (SELECT 1 FROM planted p WHERE topic(p.topic) = '{INBOUND}'
                 AND p.partition = i.partition AND p.place = i.place)""",

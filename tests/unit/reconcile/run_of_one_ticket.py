@@ -117,7 +117,8 @@ def a_run() -> Run:
             _offer(2, REFERENCE, "ticket"),
         ],
         "inbound": [
-            {"partition": 0, "place": place, "key": key} for place, key in enumerate((REFERENCE, "", REFERENCE))
+            {"partition": 0, "place": place, "key": key, "inside": True}
+            for place, key in enumerate((REFERENCE, "", REFERENCE))
         ],
         "log": [
             {"topic": TOPIC_CODES[name], "partition": 0, "start": 0, "stop": stop} for name, stop in log.items()

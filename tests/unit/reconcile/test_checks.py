@@ -168,7 +168,7 @@ DOCTORED: list[tuple[str, str, Doctor]] = [
     (SIGNPOSTS, "a reference that leads nowhere", drop("ticket", 0)),
     (STRAYS, "a ticket from nowhere", copy("ticket", 0, ticket=STRANGER, reference="x")),
     (INBOUND, "a published record that is nowhere", drop("inbound", 2)),
-    (INBOUND, "a record that nobody published", add("inbound", partition=0, place=3, key="95598|Z")),
+    (INBOUND, "a record that nobody published", add("inbound", partition=0, place=3, key="95598|Z", inside=True)),
     (REFUSALS, "a bad record that was taken", drop("refused", 0)),
     (REFUSALS, "a good record that was refused", add("refused", partition=0, place=2, reference=REFERENCE)),
     (REJECTED, "a refusal that was not answered", without("TicketRejected")),
@@ -344,6 +344,12 @@ async def test_what_was_offered_too_lately_is_not_judged() -> None:
     run.tables["offer"].append(late)
     assert ACCEPTED in (await judged(run, settle=2.0)).failed
     assert ACCEPTED not in (await judged(run, settle=10.0)).failed
+
+
+async def test_records_outside_the_window_need_no_offer() -> None:
+    run = a_run()
+    run.tables["inbound"].append({"partition": 0, "place": 3, "key": "95598|Z", "inside": False})
+    assert (await judged(run)).failed == {}
 
 
 async def test_what_is_unread_for_long_is_told_of_a_system_at_work_too() -> None:
