@@ -7,11 +7,11 @@ BIN := .venv/bin
 PY := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench chaos reconcile test check lint e2e up down status logs reset lock format
+.PHONY: help setup demo bench chaos reconcile test check lint e2e awake up down status logs reset lock format
 
 help: ## this list
 	@printf 'make demo    set up, then the whole flow on real Kafka and Postgres; TICKETS=file.csv and PACK=name to choose\n'
-	@printf 'make test    set up, then every test\n'
+	@printf 'make test    set up, then every test but those of make awake\n'
 	@printf 'make bench   how fast it is beside bare programs; NAME=hop for one, SECONDS=60 for longer parts\n'
 	@printf 'make chaos   faults from a seed while tickets flow, and the oracle; MINUTES=10 SEED=1 RATE=50 (docs/reliability.md)\n\n'
 	@printf 'make up      start Kafka, Postgres and all services here and leave them running\n'
@@ -22,7 +22,8 @@ help: ## this list
 	@printf 'make reset   stop, and delete all local data\n\n'
 	@printf 'make check   ruff, formatting, mypy, import rules, and all tests but the end-to-end ones\n'
 	@printf 'make lint    the part of it that needs no Kafka or Postgres\n'
-	@printf 'make e2e     the end-to-end tests, and two minutes of chaos\n'
+	@printf 'make e2e     the end-to-end tests\n'
+	@printf 'make awake   tests of chaos: the oracle notices each protection that is switched off\n'
 	@printf 'make format  put the code into shape\n'
 	@printf 'make lock    choose new versions of all packages and of Kafka'"'"'s jars\n'
 	@printf 'make setup   only the virtual environment; PYTHON=/path/to/python3 to choose one\n'
@@ -56,6 +57,8 @@ lint: setup
 
 e2e: setup
 	$(PY) -m pytest tests/e2e
+
+awake: setup
 	$(PY) -m pytest tests/chaos
 
 up down reset: setup
