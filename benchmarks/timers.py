@@ -27,7 +27,7 @@ from libs.shared.events import CLOCKS, FLOW, Envelope, encode, header_pairs, uui
 NAME = "timers"
 TITLE = "Timers beside bare SQL"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-PROGRAM = "from benchmarks.leash import leash; leash(); from libs.operate.cli import main; main()"
+PROGRAM = "from deploy.local.leash import leash; leash(); from libs.operate.cli import main; main()"
 PATIENCE = 120.0  # s
 RATE = 1000  # timers a second
 EVENT = 460  # bytes of a warning

@@ -3,19 +3,10 @@
 `python -m demo.leash simulate --config plan.json`: as `zhida-receiver simulate`, with standard input as the leash.
 """
 
-import os
-import signal
-import sys
-import threading
-
 from zhida_receiver.command import main
 
-
-def _watch() -> None:
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
-
+from deploy.local.leash import leash
 
 if __name__ == "__main__":
-    threading.Thread(target=_watch, daemon=True).start()
+    leash()
     main()

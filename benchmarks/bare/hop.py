@@ -21,7 +21,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from benchmarks.leash import leash
+from deploy.local.leash import leash
 from libs.shared.contracts.intake import TicketReceived
 
 FRESH = """

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 
-from benchmarks.leash import leash
+from deploy.local.leash import leash
 
 ANSWER = b"HTTP/1.1 204 No Content\r\nServer: receiver\r\n\r\n"
 

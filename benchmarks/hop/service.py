@@ -5,7 +5,7 @@ from uuid import UUID
 import uvloop
 from sqlalchemy import text
 
-from benchmarks.leash import leash
+from deploy.local.leash import leash
 from libs.shared import run, settings, telemetry
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Transaction

@@ -14,7 +14,7 @@ from typing import cast
 import orjson
 import uvloop
 
-from benchmarks.leash import leash
+from deploy.local.leash import leash
 
 TICKET = {
     "channel": "95598",

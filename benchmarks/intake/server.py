@@ -9,7 +9,7 @@ from typing import Any
 import uvloop
 from fastapi import FastAPI
 
-from benchmarks.leash import leash
+from deploy.local.leash import leash
 from libs.shared import command, run, settings, telemetry
 from libs.shared.command import Answer, Command, Flusher, Refused
 from libs.shared.events import uuid7

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.leash import leash
+from deploy.local.leash import leash
 
 # Best settings: a write-ahead log, no wait for the disk at each commit (we do wait), no UI, nothing sent anywhere.
 OPTIONS = (

@@ -10,8 +10,8 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker
 
-from benchmarks.leash import leash
 from benchmarks.lifecycle.workflow import QUEUE, Life, Post
+from deploy.local.leash import leash
 
 POLLERS = 10
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import xmlrpc.client
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import environment
+from deploy.local.leash import leash
 from deploy.local.place import PROJECT, Place
 
 STORES = ("kafka", "postgres")
@@ -262,17 +262,11 @@ def main() -> None:
     place = Place(Path(os.environ["ZHIDA_PLACE"]))
     place.hold(ITSELF)
     if "--leash" in sys.argv:
-        threading.Thread(target=_wait_for_parent, daemon=True).start()
+        leash()
     sys.path.append(str(PROJECT))
     from supervisor import supervisord
 
     supervisord.main(["-n", "-c", "supervisord.conf"])
-
-
-def _wait_for_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

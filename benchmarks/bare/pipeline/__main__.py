@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from benchmarks.bare.pipeline import table
 from benchmarks.bare.pipeline.sender import Sender
 from benchmarks.bare.pipeline.wire import Said, Voice, batches, event_id, full, new_id
-from benchmarks.leash import leash
 from benchmarks.pipeline import ticket
+from deploy.local.leash import leash
 
 STAGES = ("received", "classified", "assigned", "delivered")
 Work = Callable[[list[Any]], Awaitable[None]]

@@ -27,7 +27,9 @@ def test_what_was_spent_is_told_for_one_ticket() -> None:
 
 
 def test_program_on_a_leash_ends_when_its_standard_input_does() -> None:
-    line = "import threading\nfrom benchmarks.leash import leash\nleash()\nprint(flush=True)\nthreading.Event().wait()"
+    line = (
+        "import threading\nfrom deploy.local.leash import leash\nleash()\nprint(flush=True)\nthreading.Event().wait()"
+    )
     process = subprocess.Popen([sys.executable, "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout
     assert process.stdin

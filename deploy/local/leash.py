@@ -1,4 +1,4 @@
-"""For programs started by `Place.spawn`: end, in good order, when the one that started them is gone."""
+"""For programs that others start: end, in good order, when the one that started them is gone."""
 
 import os
 import signal
