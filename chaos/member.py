@@ -13,7 +13,6 @@ from pathlib import Path
 
 from deploy.local.place import PROJECT, Place
 
-READY = 90.0  # s until a process must have ended or answered
 SPARED = 2.0  # s in which a process that was armed until now may still be found dead
 
 
@@ -42,7 +41,6 @@ class Member:
     session: int | None = None  # ms after which Kafka counts it as gone; None: as in production
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
-    frozen: bool = False
     expected: bool = False  # its death is part of a fault
     armed_until: float = 0.0  # monotonic: until then it may die at a point
     down: bool = False  # not to be started again for now
@@ -89,7 +87,7 @@ class Member:
                 start_new_session=True,
             )
         self.starts += 1
-        self.frozen = self.expected = False
+        self.expected = False
         self.armed_until = 0.0
 
     async def kill(self) -> None:
@@ -98,7 +96,6 @@ class Member:
             self.expected = True
             self.process.kill()
             await self.process.wait()
-        self.frozen = False
 
     async def stop(self) -> None:
         """SIGTERM: in good order."""
@@ -115,14 +112,12 @@ class Member:
     def freeze(self) -> None:
         """SIGSTOP."""
         if self.process and self.alive:
-            self.frozen = True
             self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
         if self.process and self.alive:
             self.process.send_signal(signal.SIGCONT)
-        self.frozen = False
 
     async def arm(self, point: str, deed: str = "kill") -> None:
         """Make it die (`kill`) or freeze (`stop`) when it next comes to a point; `spare`: not any more.
@@ -143,7 +138,6 @@ class Member:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process and self.alive:
             if _state(self.process.pid) == "T":
-                self.frozen = True
                 return True
             await asyncio.sleep(0.02)
         return False

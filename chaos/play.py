@@ -216,7 +216,7 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
         )
         keys = await key.create(scene.stack, "dispatch", dict.fromkeys(codes, ("department",)))
         halls = stack.enter_context(
-            hall.played(
+            department.played(
                 plan.folder / "departments",
                 scene.url("dispatch"),
                 keys,

@@ -15,8 +15,6 @@ from chaos.fault import Outcome
 from chaos.play import Run
 from reconcile import report as oracle
 
-SLOWEST = 20  # late recoveries named in the report
-
 
 def machine() -> str:
     """What it ran on, in a few words."""

@@ -12,9 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from deploy.local import environment
-from libs.shared.events import CLOCKS, FLOW, INBOUND, NOTICES, REFERENCE, REJECTED
+from reconcile.book import TOPICS
 
-TOPICS: Final = (FLOW, CLOCKS, NOTICES, REJECTED, REFERENCE, INBOUND)
 Ends = Mapping[tuple[str, int], int]
 FENCES: Final = " UNION ALL ".join(
     f"SELECT '{name}' AS service, topic, partition, next_offset, stopped FROM {name}.fence"

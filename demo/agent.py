@@ -3,18 +3,18 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import aiohttp
-import orjson
 
 from demo.api import Api, Moved
 from reconcile import Screens
 
 STREAM = 40  # agents on one event stream
+SCREEN = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 CUT = 25  # notices after which each stream is broken off once on purpose, to be resumed
 AT_ONCE = 32
 PATIENCE = 15.0  # s an agent waits for a reply before the ticket is closed without it
@@ -55,7 +55,6 @@ class Agents:
     seed: int
     screens: Screens  # where everything that was shown is written down
     answered: set[UUID] = field(default_factory=set)  # tickets whose answer is on a screen
-    resumed: int = 0  # streams that were broken off and taken up again
     _numbers: set[tuple[str, int]] = field(default_factory=set)
     _reopened: set[UUID] = field(default_factory=set)
     _replies: dict[UUID, asyncio.Event] = field(default_factory=dict)  # by ticket
@@ -80,34 +79,17 @@ class Agents:
         last, whole = "", False
         while True:
             taken = 0
-            async for name, notice in self._events(names, last):
-                last = name
-                taken += 1
-                self._see(notice, tasks)
-                if taken == CUT and not whole:
-                    whole = True
-                    break
-            self.resumed += 1
+            try:
+                async for name, notice in self.notices.events(names, last, SCREEN):
+                    last = name
+                    taken += 1
+                    self._see(notice, tasks)
+                    if taken == CUT and not whole:
+                        whole = True
+                        break
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError):
+                await asyncio.sleep(0.5)
             await asyncio.sleep(0.05)
-
-    async def _events(self, names: Sequence[str], last: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Id and notice of each event until the stream ends, for whatever reason."""
-        headers = {"Authorization": f"Bearer {self.notices.key}"} | ({"Last-Event-ID": last} if last else {})
-        query = {"recipients": ",".join(names)}
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
-        try:
-            async with self.notices.session.get(
-                f"{self.notices.base_url}/v1/stream", params=query, headers=headers, timeout=patience
-            ) as answer:
-                answer.raise_for_status()
-                name = ""
-                async for line in answer.content:
-                    if line.startswith(b"id: "):
-                        name = line[4:].decode().strip()
-                    elif line.startswith(b"data: "):
-                        yield name, orjson.loads(line[6:])
-        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError):
-            await asyncio.sleep(0.5)
 
     def _see(self, notice: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
         seen = Seen(

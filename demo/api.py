@@ -8,7 +8,7 @@ Errors:
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,25 @@ class Api:
         """The same for a command. `key`: its Idempotency-Key; `agent`: on whose behalf a platform calls."""
         headers = {"Idempotency-Key": key} | ({"X-Agent-Id": agent} if agent else {})
         return await self._send("POST", path, body=body, headers=headers)
+
+    async def events(
+        self, recipients: Sequence[str], last: str, patience: aiohttp.ClientTimeout
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Id and notice of each event behind `last` on the recipients' stream, until it ends.
+
+        Raises: aiohttp.ClientError, TimeoutError, OSError.
+        """
+        headers = {"Authorization": f"Bearer {self.key}"} | ({"Last-Event-ID": last} if last else {})
+        query = {"recipients": ",".join(recipients)}
+        url = f"{self.base_url}/v1/stream"
+        async with self.session.get(url, params=query, headers=headers, timeout=patience) as answer:
+            answer.raise_for_status()
+            name = ""
+            async for line in answer.content:
+                if line.startswith(b"id: "):
+                    name = line[4:].decode().strip()
+                elif line.startswith(b"data: "):
+                    yield name, orjson.loads(line[6:])
 
     async def _send(
         self,

@@ -63,15 +63,37 @@ class Hall:
 
 
 @contextlib.contextmanager
-def played(folder: Path, dispatch_url: str, keys: Mapping[str, str], *, slow: str, seed: int) -> Iterator[list[Hall]]:
-    """Simulator processes that together play these departments (code → API key), until the block ends."""
+def played(
+    folder: Path,
+    dispatch_url: str,
+    keys: Mapping[str, str],
+    *,
+    processes: int,
+    seed: int,
+    behaviour: Mapping[str, Any],
+    special: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Iterator[list[Hall]]:
+    """Simulators that together play these departments (code → API key), until the block ends.
+
+    `behaviour`: that of all; `special`: of single ones, where it differs.
+    """
     halls: list[Hall] = []
     try:
-        for number in range(min(PROCESSES, len(keys))):
+        for number in range(min(processes, len(keys))):
             own = folder / str(number + 1)
             own.mkdir(parents=True)
-            roles = [_role(own, code, keys, SLOW if code == slow else {}) for code in list(keys)[number::PROCESSES]]
-            halls.append(_start(own, dispatch_url, roles, seed))
+            codes = list(keys)[number::processes]
+            plan = {
+                "dispatch": dispatch_url,
+                "departments": [_role(own, code, keys, (special or {}).get(code, {})) for code in codes],
+                "log": "log.jsonl",
+                "receipts": "receipts.db",
+                "ready": "ready.json",
+                "seed": seed,
+                "poll": 5,
+                "behaviour": behaviour,
+            }
+            halls.append(start(own, plan))
         yield halls
     finally:
         stop(halls)
@@ -90,17 +112,8 @@ def _role(folder: Path, code: str, keys: Mapping[str, str], behaviour: Mapping[s
     }
 
 
-def _start(folder: Path, dispatch_url: str, roles: Sequence[Mapping[str, Any]], seed: int) -> Hall:
-    plan = {
-        "dispatch": dispatch_url,
-        "departments": roles,
-        "log": "log.jsonl",
-        "receipts": "receipts.db",
-        "ready": "ready.json",
-        "seed": seed,
-        "poll": 5,
-        "behaviour": USUAL,
-    }
+def start(folder: Path, plan: Mapping[str, Any]) -> Hall:
+    """A simulator with this plan, in a folder of its own."""
     (folder / "plan.json").write_text(json.dumps(plan, ensure_ascii=False, indent=1), encoding="utf-8")
     line = [sys.executable, "-m", "demo.leash", "simulate", "--config", str(folder / "plan.json")]
     with (folder / "output.txt").open("wb") as output:

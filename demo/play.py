@@ -81,7 +81,15 @@ def play(plan: Plan, console: Console) -> bool:
         for name in (LEDGER, SCREENS, "findings.txt"):
             (plan.place.folder / name).unlink(missing_ok=True)
         url, seed = running.url("dispatch"), plan.seed
-        with department.played(folder, url, cast.departments, slow=cast.slow, seed=seed) as halls:
+        with department.played(
+            folder,
+            url,
+            cast.departments,
+            processes=department.PROCESSES,
+            seed=seed,
+            behaviour=department.USUAL,
+            special={cast.slow: department.SLOW},
+        ) as halls:
             say(f"{len(cast.departments)} departments, played by {len(halls)} processes, register their webhooks")
             try:
                 published = uvloop.run(_perform(plan, running, cast, halls, console))

@@ -4,19 +4,19 @@ import asyncio
 import contextlib
 import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import orjson
 
 from demo.api import Api, Moved, Refused, Unanswered
 from reconcile.ledger import Screens
 
 AT_ONCE = 48  # deeds of all agents side by side
 REOPENS, ASKS = 0.02, 0.02  # shares of tickets
-QUIET = 20.0  # s without a line after which a stream is given up and opened anew
+# A stream without a line for so long is given up and opened anew.
+PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=20)
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Agents:
             last = ""
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                    async for name, notice in self._events(last):
+                    async for name, notice in self.notices.events(self.names, last, PATIENCE):
                         last = name
                         self._see(notice, tasks)
                 self.counts["streams opened anew"] += 1
@@ -57,25 +57,6 @@ class Agents:
     def busy(self) -> bool:
         """Whether a deed is under way or waits for a free hand."""
         return self.counts["deeds begun"] != self.counts["deeds ended"]
-
-    async def _events(self, last: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Id and notice of each event until the stream ends, for whatever reason."""
-        headers = {"Authorization": f"Bearer {self.notices.key}"} | ({"Last-Event-ID": last} if last else {})
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=QUIET)
-        async with self.notices.session.get(
-            f"{self.notices.base_url}/v1/stream",
-            params={"recipients": ",".join(self.names)},
-            headers=headers,
-            timeout=patience,
-        ) as answer:
-            if answer.status != 200:
-                return
-            name = ""
-            async for line in answer.content:
-                if line.startswith(b"id: "):
-                    name = line[4:].decode().strip()
-                elif line.startswith(b"data: "):
-                    yield name, orjson.loads(line[6:])
 
     def _see(self, notice: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
         agent, number = notice["recipient"]["id"], notice["number"]

@@ -2,14 +2,10 @@
 
 import asyncio
 import contextlib
-import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from demo.department import Hall, addresses, stop
-from deploy.local.place import PROJECT
+from demo.department import Hall, addresses, start, stop
 from tests.e2e.department import endpoint
 from tests.e2e.zhida import Zhida, department
 
@@ -41,8 +37,7 @@ async def playing(zhida: Zhida, folder: Path) -> AsyncIterator[Hall]:
         "poll": 3,
         "behaviour": BEHAVIOUR,
     }
-    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    hall = _started(folder)
+    hall = start(folder, plan)
     try:
         for code, url in (await asyncio.to_thread(addresses, [hall])).items():
             secrets = await endpoint(zhida, code, url)
@@ -50,10 +45,3 @@ async def playing(zhida: Zhida, folder: Path) -> AsyncIterator[Hall]:
         yield hall
     finally:
         await asyncio.to_thread(stop, [hall])
-
-
-def _started(folder: Path) -> Hall:
-    line = [sys.executable, "-m", "demo.leash", "simulate", "--config", str(folder / "plan.json")]
-    with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(line, cwd=PROJECT, stdin=subprocess.PIPE, stdout=output, stderr=output)
-    return Hall(process, folder)
