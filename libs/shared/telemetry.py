@@ -26,8 +26,6 @@ AGE_SECONDS = Histogram("zhida_event_age_seconds", "From an event's time to its 
 CONSUMER_LAG = Gauge("zhida_consumer_lag", "Records not yet read", ["topic", "partition"])
 OUTBOX_AGE = Gauge("zhida_outbox_age_seconds", "Age of the oldest event the relay saw last")
 RELAYED = Counter("zhida_relayed_total", "Events sent to Kafka and acknowledged")
-DEAD = Counter("zhida_buried_total", "Events buried", ["type"])
-PARKED = Counter("zhida_parked_total", "Events parked behind a buried one")
 RETRIES = Counter("zhida_retries_total", "Transient failures that are being retried", ["where"])
 STOPPED = Gauge("zhida_stopped", "1 while the consumer or a partition waits for a person", ["what"])
 REQUESTS = Histogram("zhida_http_seconds", "HTTP requests", ["route", "status"], buckets=SECONDS)

@@ -21,7 +21,6 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=8000), AfterVal
 Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_storable)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_storable)]
 Limit = Annotated[int, Query(ge=1, le=500)]
-After = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
 
 class Nothing(Body):

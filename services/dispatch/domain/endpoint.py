@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from services.dispatch.delivery.breaker import Breaker
@@ -17,7 +17,6 @@ DeliveryState: TypeAlias = Literal[
     "inbox",  # could not be sent in time: the department finds it in its list
     "cancelled",  # overtaken before it could be sent
 ]
-DELIVERY_STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
 
 
 @dataclass(frozen=True, slots=True)
