@@ -27,13 +27,6 @@ FENCE_ANY = text("""
         CAST(:stops AS bigint[])) AS w(topic, partition, start, stop)
     WHERE f.topic = w.topic AND f.partition = w.partition""")
 
-# Finds the position moved already.
-FENCE_MOVED = text("""
-    UPDATE fence f SET next_offset = f.next_offset
-    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:starts AS bigint[]),
-        CAST(:stops AS bigint[])) AS w(topic, partition, start, stop)
-    WHERE f.topic = w.topic AND f.partition = w.partition""")
-
 
 @dataclass(frozen=True, slots=True)
 class Protection:
@@ -83,29 +76,19 @@ def _outbox_in_transaction() -> None:
 
 def _offset_after_commit() -> None:
     bus = import_module("libs.shared.bus")
-    fence, transact = bus.FENCE, bus.Bus._transact
-    _replace("libs.shared.bus", FENCE=FENCE_MOVED)
+    move, transact = bus.move, bus.Bus._transact
+
+    async def moved(_: Any, __: Any, positions: dict[Any, int]) -> dict[Any, int]:
+        return positions
 
     async def first_the_position(
         self: Any, records: Sequence[Any], positions: dict[Any, int], reason: str | None = None
     ) -> None:
-        stops = {(record.topic, record.partition): record.offset + 1 for record in records}
-        parts = sorted(stops)
-        async with self.running.engine.connect() as connection, connection.begin():
-            moved = await connection.execute(
-                fence,
-                {
-                    "topics": [topic for topic, _ in parts],
-                    "partitions": [partition for _, partition in parts],
-                    "starts": [positions[part] for part in parts],
-                    "stops": [stops[part] for part in parts],
-                },
-            )
-            if moved.rowcount != len(parts):
-                raise bus.Fenced("another consumer has moved on, or the partition was stopped")
-        positions.update(stops)
+        async with self.running.engine.begin() as connection:
+            positions.update(await move(connection, records, positions))
         await transact(self, records, positions, reason)
 
+    _replace("libs.shared.bus", move=moved)
     bus.Bus._transact = first_the_position
 
 

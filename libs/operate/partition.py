@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from libs.shared.keep import Unit, born, first_id, start
+from libs.shared.keep import Unit, born, first_id, midnight, start
 
 AHEAD: Mapping[Unit, int] = {"day": 14, "month": 2}  # partitions made beyond the running one
 LOCK_TRIES = 30
@@ -121,8 +121,3 @@ async def _run(engine: AsyncEngine, statements: list[str]) -> None:
     """Statements in one transaction and one round trip."""
     async with engine.begin() as connection:
         await connection.exec_driver_sql("DO $do$ BEGIN " + "; ".join(statements) + "; END $do$")
-
-
-def midnight(day: date) -> datetime:
-    """The first instant of a day (UTC)."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -14,9 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.operate import partition
-from libs.operate.partition import Partition, midnight, patiently
+from libs.operate.partition import Partition, patiently
 from libs.shared import db
-from libs.shared.keep import Kept, start
+from libs.shared.keep import Kept, midnight, start
 from libs.shared.service import Service
 from libs.shared.settings import Settings
 

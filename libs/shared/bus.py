@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.shared import db, dead, telemetry
 from libs.shared.db import Fenced, Halted, Transaction
@@ -70,6 +71,26 @@ class Health:
         self.buried += count
 
 
+async def move(
+    connection: AsyncConnection, records: Iterable[Record], positions: dict[Partition, int]
+) -> dict[Partition, int]:
+    """Move the fence from where this consumer stands to behind these records, and give where that is. Raises Fenced."""
+    stops = {(record.topic, record.partition): record.offset + 1 for record in records}
+    parts = sorted(stops)
+    moved = await connection.execute(
+        FENCE,
+        {
+            "topics": [topic for topic, _ in parts],
+            "partitions": [partition for _, partition in parts],
+            "starts": [positions[part] for part in parts],
+            "stops": [stops[part] for part in parts],
+        },
+    )
+    if moved.rowcount != len(parts):
+        raise Fenced("another consumer has moved on, or the partition was stopped")
+    return stops
+
+
 @dataclass
 class Bus:
     """Takes batches of records for one running service."""
@@ -114,24 +135,12 @@ class Bus:
         self, records: Sequence[Record], positions: dict[Partition, int], reason: str | None = None
     ) -> None:
         """One transaction; with a `reason`, the (single) record is buried instead of handled."""
-        stops = {(record.topic, record.partition): record.offset + 1 for record in records}
-        parts = sorted(stops)
         heard, skipped = hear(self.running, records, reason)
         prepared = await prepare(self.running, [each.event for each in heard if each.event])
         async with self.running.engine.connect() as connection:
             with telemetry.STAGE_SECONDS.labels("transaction").time():
                 async with connection.begin():
-                    moved = await connection.execute(
-                        FENCE,
-                        {
-                            "topics": [topic for topic, _ in parts],
-                            "partitions": [partition for _, partition in parts],
-                            "starts": [positions[part] for part in parts],
-                            "stops": [stops[part] for part in parts],
-                        },
-                    )
-                    if moved.rowcount != len(parts):
-                        raise Fenced("another consumer has moved on, or the partition was stopped")
+                    stops = await move(connection, records, positions)
                     tx = await self._effects(heard, connection, prepared) if heard else None
         positions.update(stops)
         telemetry.BATCH_SIZE.labels("records").observe(len(records))

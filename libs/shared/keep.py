@@ -3,7 +3,7 @@
 All rows of a ticket lie in the partition of the month the ticket was born in, whenever they were written.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, Protocol, TypeVar
@@ -56,9 +56,14 @@ def start(at: datetime, unit: Unit, ago: int = 0) -> date:
     return date(months // 12, months % 12 + 1, 1)
 
 
+def midnight(day: date) -> datetime:
+    """The first instant of a day (UTC)."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
 def oldest_kept(now: datetime, months: int) -> UUID:
     """What is older than this id may be gone."""
-    return first_id(datetime.combine(start(now, "month", months), datetime.min.time(), UTC))
+    return first_id(midnight(start(now, "month", months)))
 
 
 class TicketFact(Protocol):
@@ -88,14 +93,11 @@ async def timely(events: list[E], tx: Transaction, known: TextClause, months: in
     old = [event for event in events if event.occurred_at < forgotten and event.ticket_id < oldest]
     if not old:
         return events
-    found = {row.ticket_id for row in await tx.rows(known, ids=_distinct(event.ticket_id for event in old))}
+    ids = list({event.ticket_id for event in old})
+    found = {row.ticket_id for row in await tx.rows(known, ids=ids)}
     late = [event for event in old if event.ticket_id not in found]
     for event in late:
         log.warning("late_event", type=event.type, ticket_id=str(event.ticket_id))
         tx.after_commit(LATE.labels(event.type).inc)
     gone = {id(event) for event in late}
     return [event for event in events if id(event) not in gone]
-
-
-def _distinct(ids: Iterable[UUID]) -> list[UUID]:
-    return list(dict.fromkeys(ids))
