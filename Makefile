@@ -11,7 +11,7 @@ PY := $(BIN)/python
 
 help: ## this list
 	@printf 'make demo    set up, then the whole flow on real Kafka and Postgres; TICKETS=file.csv and PACK=name to choose\n'
-	@printf 'make test    set up, then every test but those of make awake\n'
+	@printf 'make test    set up, then every test\n'
 	@printf 'make bench   how fast it is beside bare programs; NAME=hop for one, SECONDS=60 for longer parts\n'
 	@printf 'make chaos   faults from a seed while tickets flow, and the oracle; MINUTES=10 SEED=1 RATE=50 (docs/reliability.md)\n\n'
 	@printf 'make up      start Kafka, Postgres and all services here and leave them running\n'
@@ -44,7 +44,7 @@ chaos: setup
 	@$(PY) -m chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) \
 		$(if $(TICKETS),--tickets $(TICKETS)) $(if $(OUTAGE),--outage $(OUTAGE)) $(foreach each,$(ONLY),--only $(each))
 
-test: check e2e
+test: check e2e awake
 
 check: lint
 	$(PY) -m pytest tests/unit tests/integration tests/contract

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias
 
+from libs.shared.events import INBOUND
+
 Name: TypeAlias = Literal[
     "batch-fetched",
+    "inbound-fetched",
     "before-commit",
     "after-commit",
     "command-committed",
@@ -19,7 +22,7 @@ Name: TypeAlias = Literal[
 
 KERNEL: Final[tuple[Name, ...]] = ("batch-fetched", "before-commit", "after-commit", "kafka-acknowledged")
 OF_SERVICE: Final[dict[str, tuple[Name, ...]]] = {
-    "intake": (*KERNEL, "command-committed"),
+    "intake": (*KERNEL, "inbound-fetched", "command-committed"),
     "classification": KERNEL,
     "dispatch": (*KERNEL, "command-committed", "webhook-answered"),
     "sla_timer": (*KERNEL, "timer-tick"),
@@ -27,6 +30,7 @@ OF_SERVICE: Final[dict[str, tuple[Name, ...]]] = {
 }
 MEANING: Final[dict[Name, str]] = {
     "batch-fetched": "records fetched, no transaction yet",
+    "inbound-fetched": "records of the inbound topic fetched, no transaction yet",
     "before-commit": "effects and outbox written, not committed",
     "after-commit": "committed, neither position nor offset moved on in the process, nothing relayed",
     "command-committed": "a command committed, its caller not answered",
@@ -56,7 +60,7 @@ class Points:
 def install(points: Points, service: str) -> None:
     """Patch the seams of this process. Raises AttributeError where one is not there any more."""
     bus = import_module("libs.shared.bus")
-    _around(bus.Bus, "take", before=lambda *_: points.reach("batch-fetched"))
+    _around(bus.Bus, "take", before=lambda _, records, __: _fetched(points, records))
     _around(import_module("libs.shared.db").Transaction, "flush", after=lambda *_: points.reach("before-commit"))
     _around(bus.Bus, "_transact", after=lambda *_: points.reach("after-commit"))
     _around(import_module("libs.shared.relay").Relay, "_send", after=lambda *_: points.reach("kafka-acknowledged"))
@@ -68,6 +72,12 @@ def install(points: Points, service: str) -> None:
     if service == "sla_timer":
         timer = import_module("services.sla_timer.store.timer")
         _around(timer, "fire", after=lambda found: _ticked(points, found))
+
+
+def _fetched(points: Points, records: Any) -> None:
+    points.reach("batch-fetched")
+    if any(each.topic == INBOUND for each in records):
+        points.reach("inbound-fetched")
 
 
 def _answered(points: Points, batch: Any) -> None:

@@ -74,7 +74,7 @@ async def frozen_with_a_record_in_hand(bench: Bench) -> None:
     await bench.rest()
     members = bench.cast.stage.of("intake")
     for member in members:
-        await member.arm("batch-fetched", "stop")
+        await member.arm("inbound-fetched", "stop")
     await bench.bad_record()
     deadline = time.monotonic() + PATIENCE
     while not (asleep := [member for member in members if await member.halted(0.05)]):
@@ -82,7 +82,7 @@ async def frozen_with_a_record_in_hand(bench: Bench) -> None:
     ends = await bench.cast.watch.ends()
     for member in members:
         if member not in asleep:
-            await member.arm("batch-fetched", "spare")
+            await member.arm("inbound-fetched", "spare")
     while any(at < ends[part] for part, at in (await bench.cast.watch.fences())["intake"].items()):
         assert time.monotonic() < deadline, "nobody took over"
         await asyncio.sleep(0.05)
