@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import shutil
 import signal
@@ -61,6 +62,7 @@ def main(
 ) -> None:
     """Play a run and say how it went."""
     console = Console()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its broker is away on purpose
     if wrong := sorted(set(only) - schedule.kinds()):
         raise click.BadParameter(f"no such fault: {', '.join(wrong)}", param_hint="--only")
     seed = secrets.randbelow(1_000_000) if seed is None else seed

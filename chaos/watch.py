@@ -80,19 +80,21 @@ class Watch:
             found[row["service"]][row["topic"], row["partition"]] = row["next_offset"]
         return found
 
-    async def passed(self, ends: Ends, services: Iterable[str], seconds: float) -> float | None:
+    async def passed(self, ends: Ends, services: Iterable[str], seconds: float) -> dict[str, float]:
         """Wait until these services have all read everything up to `ends`, and something behind.
 
-        Gives how long that took, None where it took longer than `seconds`.
+        Gives how long each took; a service that took longer than `seconds` is missing.
         """
         began, missing = time.monotonic(), set(services)
-        while time.monotonic() - began < seconds:
+        took: dict[str, float] = {}
+        while missing and time.monotonic() - began < seconds:
             fences = await self.fences()
-            missing -= {name for name in missing if _beyond(fences[name], ends)}
-            if not missing:
-                return time.monotonic() - began
-            await asyncio.sleep(0.05)
-        return None
+            back = {name for name in missing if _beyond(fences[name], ends)}
+            took |= dict.fromkeys(back, time.monotonic() - began)
+            missing -= back
+            if missing:
+                await asyncio.sleep(0.05)
+        return took
 
     async def unread(self) -> int:
         """Records that some service has not handled yet."""

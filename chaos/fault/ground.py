@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,6 +53,11 @@ class Ground:
         """The broker, past the proxy."""
         return self.stage.stack.backend.kafka_bootstrap_servers
 
-    async def back(self, outcome: Outcome, ends: Ends, services: Iterable[str], limit: float | None = None) -> None:
+    async def back(self, outcome: Outcome, ends: Ends, services: Sequence[str], limit: float | None = None) -> None:
         """Measure until these services have read past `ends`."""
-        outcome.recovery, outcome.limit = await self.watch.passed(ends, services, PATIENCE), limit
+        took = await self.watch.passed(ends, services, PATIENCE)
+        outcome.limit = limit
+        outcome.recovery = max(took.values()) if len(took) == len(services) else None
+        if len(services) > 1:
+            last = max(services, key=lambda name: took.get(name, PATIENCE))
+            outcome.note = f"{outcome.note} last: {last}".strip()

@@ -59,7 +59,8 @@ async def zombie(ground: Ground, strike: Strike, outcome: Outcome) -> None:
     member.resume()
     slept = time.monotonic() - began
     again = await ground.watch.passed(await ground.watch.ends(), (member.service,), PATIENCE)
-    outcome.note += f" asleep {slept:.1f} s, " + ("never came back" if again is None else f"{again:.1f} s to be back")
+    back = f"{again[member.service]:.1f} s to be back" if again else "never came back"
+    outcome.note += f" asleep {slept:.1f} s, {back}"
 
 
 async def outage(ground: Ground, strike: Strike, outcome: Outcome) -> None:

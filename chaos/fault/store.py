@@ -7,10 +7,11 @@ from typing import Final
 
 import asyncpg
 import psutil
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 
 from chaos.fault.ground import Ground, Outcome
 from chaos.schedule import SERVICES, Strike
-from deploy.local import kafka
 from deploy.local.backend import Store
 
 LIMITS: Final[Mapping[Store, float]] = {"postgres": 2.0, "kafka": 5.0}  # s, from when the store takes connections
@@ -98,14 +99,17 @@ async def _from_opening(ground: Ground, store: Store, outcome: Outcome) -> None:
 
 
 async def _opens(ground: Ground, store: Store) -> bool:
+    """Whether it answers a new client."""
     try:
         if store == "postgres":
             connection = await asyncpg.connect(ground.stage.stack.backend.owner_database_url, timeout=2)
             await connection.close(timeout=2)
         else:
-            port = ground.stage.place.port(kafka.CLIENT_PORT)
-            _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 2)
-            writer.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            client = AIOKafkaClient(bootstrap_servers=ground.kafka, request_timeout_ms=2000)
+            try:
+                await client.bootstrap()
+            finally:
+                await client.close()
+    except (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     return True

@@ -109,7 +109,9 @@ class Platform:
         if self._later and draw.random() < 1 / CONFLICTS:
             other = self._later.popleft()
             changed = {**json.loads(other.body), "text": "同一编号，却是另一件事。"}
-            offers.append(Offer(other.name, _bytes(changed), draw.random() < 0.5, "refused"))
+            by_http = draw.random() < 0.5
+            # What is confirmed on the topic need not be read yet: only there the other one is sure to come second.
+            offers.append(Offer(other.name, _bytes(changed), other.http and by_http, "refused"))
         if draw.random() < 1 / BAD:
             offers.append(_bad(f"{reference}-bad", draw))
         return offers

@@ -116,7 +116,9 @@ class Consumer:
                 wait = min(wait * 2, LONGEST_PAUSE)
 
     async def _session(self) -> None:
-        """One consumer from start to stop."""
+        """One consumer from start to stop. It outlives a broker's absence: a new one would wait until the group has
+        given up the old one, a session timeout long.
+        """
         kafka = AIOKafkaConsumer(
             *self.running.service.topics,
             **connection(self.running.settings),
@@ -125,7 +127,7 @@ class Consumer:
             auto_offset_reset="none",
             enable_auto_commit=False,
             session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            heartbeat_interval_ms=1_000,  # so long may a member not know that the group gathers again
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=60_000,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
@@ -158,9 +160,9 @@ class Consumer:
                     await self.running.read(dead.HALT, reason=str(error))
                     self.positions.clear()
                     tick = 0.0
-                except KafkaError:
-                    raise
                 except Exception as error:
+                    if isinstance(error, KafkaError) and not error.retriable:
+                        raise
                     self._trouble("consumer", error)
                     self.positions.clear()
                     await self._idle(kafka, wait)
@@ -180,7 +182,7 @@ class Consumer:
         with suppress(IllegalStateError):
             kafka.pause(*kafka.assignment())
         while time.monotonic() < deadline and not self.running.stopping.is_set():
-            with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):
+            with suppress(KafkaError):
                 await kafka.getmany(timeout_ms=0)
             await self.running.pause(min(0.2, seconds))
 

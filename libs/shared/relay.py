@@ -94,7 +94,7 @@ class Relay:
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
         if producer:
-            await shut(producer, producer.client, 5)
+            await shut(producer, producer.client, 1)
 
     async def _open(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -134,6 +134,8 @@ class Relay:
             telemetry.OUTBOX_AGE.set(0)
             return 0
         telemetry.OUTBOX_AGE.set(max(time.time() - rows[0].occurred_at.timestamp(), 0))
+        if not floor and len(rows) == MOST:
+            self._next_discovery = 0.0  # there is more below the floor, and it comes before what is above
         await self._send(rows)
         ids = [row.id for row in rows]
         await self.running.read(FORGET, ids=ids)

@@ -15,7 +15,7 @@ from libs.shared import replay
 from libs.shared.db import Fenced
 from libs.shared.events import Envelope, encode, header_pairs, uuid7
 from libs.shared.kafka import Consumer, accept_offset
-from libs.shared.relay import Relay
+from libs.shared.relay import MOST, Relay
 from libs.shared.service import Service
 from tests.conftest import fresh_name
 from tests.integration.kernel.conftest import Booked, Deposited, deposit, made
@@ -159,6 +159,24 @@ async def test_late_commit_below_the_relays_floor_is_not_left_behind_nor_overtak
     said = await read(kafka, topic)
     assert [int(headers["ce_sequence"]) for key, _, headers in said if key == str(slow)] == [1, 2]
     assert len(said) == 22
+
+
+async def test_backlog_longer_than_one_pass_is_not_overtaken(database: str, kafka: str, topic: str) -> None:
+    ticket = uuid4()
+    async with made(database, service=SERVICE, kafka_bootstrap_servers=kafka) as h:
+        async with h.running.transaction([str(ticket)]) as tx:
+            for n in range(MOST + 10):
+                tx.publish(Booked(ticket_id=ticket, amount=n))
+        relay = Relay(h.running)
+        assert await relay._pass() == MOST
+        async with h.running.transaction([str(ticket)]) as tx:
+            tx.publish(Booked(ticket_id=ticket, amount=n + 1))
+        while await relay._pass():
+            pass
+        await relay._close()
+        assert await _empty(h)
+    said = [int(headers["ce_sequence"]) for _, _, headers in await read(kafka, topic)]
+    assert said == list(range(1, MOST + 12))
 
 
 async def _only(h: Harness, count: int) -> bool:
