@@ -1,7 +1,6 @@
 """The call-centre platform: hands tickets in by HTTP and by the inbound topic, and enters each in the ledger."""
 
 import asyncio
-import contextlib
 import itertools
 import json
 import random
@@ -17,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from demo.api import Api, Refused, Unanswered
 from libs.shared.events import INBOUND
+from libs.shared.kafka import shut
 from reconcile.ledger import Expected, Ledger
 
 # Each is sure to be classified by the matrix's own phrases.
@@ -170,15 +170,18 @@ class Platform:
                     request_timeout_ms=10_000,
                     linger_ms=2,
                 )
-                await producer.start()
+                try:
+                    await producer.start()
+                except BaseException:
+                    await shut(producer, producer.client, 1)
+                    raise
                 self._producer = producer
             return self._producer
 
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
         if producer:
-            with contextlib.suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
-                await asyncio.wait_for(producer.stop(), 5)
+            await shut(producer, producer.client, 5)
 
 
 def _bytes(body: dict[str, Any]) -> bytes:

@@ -5,15 +5,21 @@ address is written and whatever was true a moment ago. Redirects are for the cal
 (`allow_redirects=False`); proxies of the environment are not used.
 """
 
+import asyncio
 import errno
 import ipaddress
 import re
+import select
 import socket
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
+from weakref import WeakSet
 
 import aiohttp
-from aiohttp.connector import AddrInfoType
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -118,7 +124,36 @@ def connector(networks: Sequence[Network], *, limit: int) -> aiohttp.TCPConnecto
 
     A refused address raises AddressRefused, wrapped in aiohttp.ClientConnectorError as `os_error`.
     """
-    return aiohttp.TCPConnector(limit=limit, ttl_dns_cache=10, socket_factory=partial(_vetted, tuple(networks)))
+    return _Connector(limit=limit, ttl_dns_cache=10, socket_factory=partial(_vetted, tuple(networks)))
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Leaves a connection on which more came than was asked for: it would pass for the answer to what comes next."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._known: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is None or transport is None:
+                return connection
+            if protocol not in self._known:
+                self._known.add(protocol)
+                return connection
+            if not protocol.should_close and not _readable(transport):
+                return connection
+            connection.close()
+
+
+def _readable(transport: asyncio.Transport) -> bool:
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket"), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _vetted(networks: tuple[Network, ...], target: AddrInfoType) -> socket.socket:

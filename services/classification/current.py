@@ -1,8 +1,8 @@
-"""The matrix and model in force, held in this process's memory, and the thread in which they read tickets."""
+"""The matrix and model in force, held in this process's memory."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from services.classification.domain.matrix import Matrix
 from services.classification.settings import ClassificationSettings
 from services.classification.store.registry import Kind
 
-SLICE = 50  # tickets that are read before the thread lets another caller in
+SLICE = 0.01  # s of reading, a hundred tickets or so, before the event loop does other work
 
 
 class NotLoaded(OSError):
@@ -53,9 +53,8 @@ class Prediction:
 class Current:
     """Follows what is in force; the first use loads it."""
 
-    def __init__(self, running: Running, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, running: Running) -> None:
         self._running = running
-        self._thread = thread
         self._seen: dict[Kind, str | None] = {}
         self._in_force: InForce | None = None
         self._past: dict[str, Matrix] = {}
@@ -85,12 +84,11 @@ class Current:
     async def _load(self, matrix_version: str, model_version: str | None) -> InForce:
         matrix = await registry.matrix_of(self._running, matrix_version)
         model = await registry.model_of(self._running, model_version) if model_version else None
-        loop = asyncio.get_running_loop()
         try:
-            classifier = await loop.run_in_executor(self._thread, Classifier, matrix, model)
+            classifier = await asyncio.to_thread(Classifier, matrix, model)
         except LabelError as error:
             log.warning("model_unfit", model=model_version, matrix=matrix_version, reason=str(error))
-            classifier, model_version = await loop.run_in_executor(self._thread, Classifier, matrix), None
+            classifier, model_version = await asyncio.to_thread(Classifier, matrix), None
         log.info("in_force", matrix=matrix.version, model=model_version)
         return InForce(classifier, model_version)
 
@@ -103,18 +101,19 @@ class Current:
         return self._past[version]
 
     async def classify(self, tickets: Sequence[Ticket]) -> list[Prediction]:
-        """Read tickets off the event loop, all with the same matrix and model."""
+        """Read tickets, all with the same matrix and model.
+
+        On the event loop, a slice at a time: another thread would wait for the interpreter's lock longer than it reads.
+        """
         now = await self.in_force()
-        loop = asyncio.get_running_loop()
         predictions: list[Prediction] = []
-        for start in range(0, len(tickets), SLICE):
-            verdicts = await loop.run_in_executor(self._thread, _read, now.classifier, tickets[start : start + SLICE])
-            predictions += [Prediction(verdict, now.matrix, now.model_version) for verdict in verdicts]
+        began = time.perf_counter()
+        for ticket in tickets:
+            if time.perf_counter() - began > SLICE:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+            predictions.append(Prediction(now.classifier.classify(ticket), now.matrix, now.model_version))
         return predictions
-
-
-def _read(classifier: Classifier, tickets: Sequence[Ticket]) -> list[Verdict]:
-    return [classifier.classify(ticket) for ticket in tickets]
 
 
 def current(running: Running) -> Current:
@@ -125,9 +124,8 @@ def current(running: Running) -> Current:
 
 @asynccontextmanager
 async def opened(running: Running) -> AsyncIterator[Current]:
-    """The process's resources: one thread, so that reading tickets never takes more than one core's share."""
-    with ThreadPoolExecutor(1, "classify") as thread:
-        yield Current(running, thread)
+    """The process's resources."""
+    yield Current(running)
 
 
 async def follow(running: Running) -> None:

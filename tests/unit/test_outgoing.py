@@ -181,3 +181,30 @@ async def test_a_listed_network_is_reached(port: int) -> None:
 async def test_an_allowed_address_beside_a_refused_one_is_the_only_one_used(port: int) -> None:
     found = await asyncio.wait_for(fetch(f"http://x.example:{port}/", LOCAL, Rebinding("10.0.0.1", "127.0.0.1")), 10)
     assert found == "inside"
+
+
+async def test_an_answer_that_nobody_waits_for_is_not_taken_for_the_next_one() -> None:
+    """A receiver answers its first request twice, the second time a moment later."""
+    requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        while await reader.readuntil(b"\r\n\r\n"):
+            requests += 1
+            answer = f"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{requests}".encode()
+            writer.write(answer)
+            if requests == 1:
+                await writer.drain()
+                await asyncio.sleep(0.02)
+                writer.write(answer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with aiohttp.ClientSession(connector=outgoing.connector(LOCAL, limit=1)) as session:
+        answers = []
+        for _ in range(3):
+            async with session.get(url) as response:
+                answers.append(await response.text())
+            await asyncio.sleep(0.05)
+    server.close()
+    assert answers == ["1", "2", "3"]
