@@ -78,15 +78,16 @@ def _offset_after_commit() -> None:
     bus = import_module("libs.shared.bus")
     move, transact = bus.move, bus.Bus._transact
 
-    async def moved(_: Any, __: Any, positions: dict[Any, int]) -> dict[Any, int]:
-        return positions
+    async def moved(*_: Any) -> None:
+        pass
 
     async def first_the_position(
         self: Any, records: Sequence[Any], positions: dict[Any, int], reason: str | None = None
     ) -> None:
         async with self.running.engine.begin() as connection:
-            positions.update(await move(connection, records, positions))
+            await move(connection, *self.way(records, positions))
         await transact(self, records, positions, reason)
+        self.fences = {}
 
     _replace("libs.shared.bus", move=moved)
     bus.Bus._transact = first_the_position

@@ -5,7 +5,7 @@ either all of it or none.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -71,24 +71,20 @@ class Health:
         self.buried += count
 
 
-async def move(
-    connection: AsyncConnection, records: Iterable[Record], positions: dict[Partition, int]
-) -> dict[Partition, int]:
-    """Move the fence from where this consumer stands to behind these records, and give where that is. Raises Fenced."""
-    stops = {(record.topic, record.partition): record.offset + 1 for record in records}
+async def move(connection: AsyncConnection, starts: Mapping[Partition, int], stops: Mapping[Partition, int]) -> None:
+    """Move the fence of these partitions from where this consumer believes it to be. Raises Fenced."""
     parts = sorted(stops)
     moved = await connection.execute(
         FENCE,
         {
             "topics": [topic for topic, _ in parts],
             "partitions": [partition for _, partition in parts],
-            "starts": [positions[part] for part in parts],
+            "starts": [starts[part] for part in parts],
             "stops": [stops[part] for part in parts],
         },
     )
     if moved.rowcount != len(parts):
         raise Fenced("another consumer has moved on, or the partition was stopped")
-    return stops
 
 
 @dataclass
@@ -97,9 +93,13 @@ class Bus:
 
     running: Running
     health: Health = field(default_factory=Health)
+    # Where the fence stands in partitions of which all since was passed over: that alone is worth no transaction.
+    fences: dict[Partition, int] = field(default_factory=dict)
 
     async def take(self, records: Sequence[Record], positions: dict[Partition, int]) -> None:
         """Handle these records (offsets ascending in each partition) and move the fence; committed when it returns.
+
+        Where nothing of them is heard here the fence follows later: with what is heard next, or by `settle`.
 
         Args: `positions`: where this consumer stands in each partition; moved on success.
         Raises: Fenced, Halted, or a transient error, with nothing changed.
@@ -110,6 +110,22 @@ class Bus:
             if not db.is_poison(error):
                 raise
             await self._isolate(records, positions, error)
+
+    async def settle(self, positions: dict[Partition, int]) -> None:
+        """Have the fence follow over what was passed over. Raises as `take`."""
+        starts, stops = self.way((), positions)
+        if stops:
+            async with self.running.engine.begin() as connection:
+                await move(connection, starts, stops)
+        self.fences = {}
+
+    def way(
+        self, records: Iterable[Record], positions: Mapping[Partition, int]
+    ) -> tuple[dict[Partition, int], dict[Partition, int]]:
+        """From where to where the fence has to move for these records, and for what was passed over before them."""
+        stops = {part: positions[part] for part in self.fences if part in positions}
+        stops |= {(record.topic, record.partition): record.offset + 1 for record in records}
+        return {part: self.fences.get(part, positions[part]) for part in stops}, stops
 
     async def _isolate(self, records: Sequence[Record], positions: dict[Partition, int], error: Exception) -> None:
         """One partition alone, then halves, then the one: tried once more, then buried."""
@@ -136,12 +152,16 @@ class Bus:
     ) -> None:
         """One transaction; with a `reason`, the (single) record is buried instead of handled."""
         heard, skipped = hear(self.running, records, reason)
-        prepared = await prepare(self.running, [each.event for each in heard if each.event])
-        async with self.running.engine.connect() as connection:
-            with telemetry.STAGE_SECONDS.labels("transaction").time():
-                async with connection.begin():
-                    stops = await move(connection, records, positions)
-                    tx = await self._effects(heard, connection, prepared) if heard else None
+        starts, stops = self.way(records, positions)
+        tx = None
+        if heard:
+            prepared = await prepare(self.running, [each.event for each in heard if each.event])
+            async with self.running.engine.connect() as connection:
+                with telemetry.STAGE_SECONDS.labels("transaction").time():
+                    async with connection.begin():
+                        await move(connection, starts, stops)
+                        tx = await self._effects(heard, connection, prepared)
+        self.fences = {} if heard else starts
         positions.update(stops)
         telemetry.BATCH_SIZE.labels("records").observe(len(records))
         if tx:

@@ -39,8 +39,8 @@ ACCEPT = text("""
     WHERE topic = :topic AND partition = :partition""")
 
 # While records come fast, the broker gathers them for a moment: a fetch, and a transaction, for many instead of each.
-FAST = 300  # records a second
-GATHERED, GATHERING = 32 * 1024, 25  # bytes, ms
+FAST = 60  # records a second
+GATHERED, GATHERING = 64 * 1024, 40  # bytes, ms
 AT_ONCE, IDLE = 1, 250
 
 
@@ -167,6 +167,7 @@ class Consumer:
                     self.positions.clear()
                     await self._idle(kafka, wait)
                     wait = min(wait * 2, LONGEST_PAUSE)
+            await self.bus.settle(self.positions)
         finally:
             await self._hint(kafka)
             await shut(kafka, kafka._client, 10)
@@ -199,6 +200,7 @@ class Consumer:
         telemetry.STOPPED.labels("halt").set(0)
         self.running.unready.pop("halt", None)
         self._gather(kafka)
+        await self.bus.settle(self.positions)
         await self._check_topics(kafka)
         await self._hint(kafka)
         for tp in kafka.assignment():
@@ -287,6 +289,7 @@ class Consumer:
             elif tp in kafka.assignment():
                 kafka.seek(tp, row.next_offset)
                 self.positions[part] = row.next_offset
+                self.bus.fences.pop(part, None)
         with suppress(IllegalStateError):
             kafka.pause(*(tp for tp in kafka.assignment() if (tp.topic, tp.partition) in self.stopped))
             kafka.resume(*(tp for tp in kafka.assignment() if (tp.topic, tp.partition) in self.positions))

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from libs.shared import replay
+from libs.shared.bus import Bus
 from libs.shared.db import Fenced, Halted, Poison, describe
 from libs.shared.events import Envelope, uuid7
 from tests.integration.kernel.conftest import Booked, Deposited, Withdrawn, deposit, made
@@ -49,11 +50,28 @@ async def test_redelivered_event_is_dropped(h: Harness) -> None:
     assert (await totals(h))[event.ticket_id][0] == 5
 
 
-async def test_unknown_type_is_skipped_and_its_offset_counted(h: Harness) -> None:
-    record = h.raw("zhida.tickets.v1", b"k", b"not json", {"ce_type": b"zhida.Unheard.v1"}, 6)
-    await h.take([record])
-    assert h.positions["zhida.tickets.v1", 0] == 7
+async def test_unknown_type_is_skipped_and_the_fence_follows_with_what_is_heard_next(h: Harness) -> None:
+    unheard = [h.raw("zhida.tickets.v1", b"k", b"not json", {"ce_type": b"zhida.Unheard.v1"}, 6)]
+    unheard.append(h.raw("zhida.clocks.v1", b"k", b"{}", {"ce_type": b"zhida.Unheard.v1"}, 3))
+    await h.take(unheard)
+    assert h.positions == {("zhida.tickets.v1", 0): 7, ("zhida.clocks.v1", 0): 4}
+    assert await fences(h) == {"zhida.tickets.v1": 0, "zhida.clocks.v1": 0}
+    await h.take([h.record(Deposited(ticket_id=a_ticket(), amount=1), offset=7)])
+    assert await fences(h) == {"zhida.tickets.v1": 8, "zhida.clocks.v1": 4}
     assert await h.rows("SELECT * FROM dead") == []
+
+
+async def test_zombie_that_only_skipped_finds_the_fence_moved_when_it_follows(h: Harness) -> None:
+    await h.take([h.raw("zhida.tickets.v1", b"k", b"{}", {"ce_type": b"zhida.Unheard.v1"})])
+    other = Bus(h.running)
+    await other.take([h.record(Deposited(ticket_id=a_ticket(), amount=1), offset=0)], {("zhida.tickets.v1", 0): 0})
+    with pytest.raises(Fenced):
+        await h.bus.settle(h.positions)
+    assert await fences(h) == {"zhida.tickets.v1": 1}
+
+
+async def fences(h: Harness) -> dict[str, int]:
+    return {row.topic: row.next_offset for row in await h.rows("SELECT topic, next_offset FROM fence")}
 
 
 async def test_zombie_with_an_old_position_changes_nothing(h: Harness) -> None:
