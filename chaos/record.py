@@ -103,11 +103,11 @@ async def _again(producer: AIOKafkaProducer, ledger: Ledger, topic: str, records
         sending = await producer.send(
             topic, record.value, key=record.key, partition=record.partition, headers=list(record.headers)
         )
-        waiting.append((offer, sending))
-    for offer, sending in waiting:
+        waiting.append((record, offer, sending))
+    for record, offer, sending in waiting:
         sent = await sending
         if offer is not None:
             ledger.published(offer, sent.partition, sent.offset)
-        elif topic == INBOUND:
+        elif topic == INBOUND or (topic, record.partition, record.offset) in ledger.plants:
             ledger.planted(topic, sent.partition, sent.offset)
     return len(waiting)

@@ -70,6 +70,7 @@ class Ledger(Lines):
     def __init__(self, path: Path) -> None:
         self._next = sum(entry["what"] == "offered" for entry in read([path])) if path.exists() else 0
         super().__init__(path)
+        self.plants: set[tuple[str, int, int]] = set()  # topic, partition, offset of what this writer has planted
 
     def offered(self, reference: str, key: str | None = None, expect: Expected = "ticket") -> int:
         """Before it is sent. `reference`: channel|external_ref; `key`: Idempotency-Key. Gives the offer's number.
@@ -94,6 +95,7 @@ class Ledger(Lines):
 
     def planted(self, topic: str, partition: int, offset: int) -> None:
         """A record put on one of Zhida's topics by hand, to be buried or skipped: it explains itself."""
+        self.plants.add((topic, partition, offset))
         self.write(what="planted", topic=topic, partition=partition, offset=offset)
 
 
