@@ -20,6 +20,7 @@ NAME = "pipeline"
 TITLE = "P2, P3: the whole pipeline, tickets in to webhooks out, beside a bare one of the same hops"
 USUAL = 10.0  # s of each part; the reference run takes 300
 WARM = 5.0  # s
+SEEK, BESIDE = 20.0, 60.0  # s at most of a part that seeks a rate, and of one beside the held rate
 STEP = 0.95  # the next rate to try where one could not be held
 TRIES = 6
 SLACK = 1.0  # s of tickets that may be under way when a held rate ends
@@ -28,19 +29,20 @@ SLACK = 1.0  # s of tickets that may be under way when a held rate ends
 async def run(place: Place, options: Options) -> list[Measure]:
     """Zhida first, then the bare programs on the same stores."""
     seconds = options.length(USUAL)
+    beside = min(seconds, BESIDE)
     async with zhida(place) as pipeline:
         place.say("Zhida: the highest rate, held; then twice of it, then half")
         ours, held, tried = await highest(pipeline, seconds)
-        over = await pipeline.open(seconds, 2 * ours, warm=min(WARM, seconds))
-        half = await pipeline.open(seconds, ours / 2, warm=min(WARM, seconds))
+        over = await pipeline.open(beside, 2 * ours, warm=min(WARM, seconds))
+        half = await pipeline.open(beside, ours / 2, warm=min(WARM, seconds))
         reckoning = await pipeline.reckon()
         place.details["zhida"] = _details(held, tried, over, half, reckoning)
     rates: dict[bool, float] = {}
     for model in (True, False):
         async with bare(place, model=model) as pipeline:
             place.say(f"The bare pipeline {'reading each text with the same matrix' if model else 'without a model'}")
-            rates[model], bare_held, bare_tried = await highest(pipeline, seconds)
-            bare_half = await pipeline.open(seconds, rates[model] / 2, warm=min(WARM, seconds))
+            rates[model], bare_held, bare_tried = await highest(pipeline, beside)
+            bare_half = await pipeline.open(beside, rates[model] / 2, warm=min(WARM, seconds))
             found = await pipeline.reckon()
             place.details["bare" if model else "bare_without_model"] = _details(
                 bare_held, bare_tried, None, bare_half, found
@@ -61,16 +63,19 @@ async def run(place: Place, options: Options) -> list[Measure]:
 
 
 async def highest(pipeline: Pipeline, seconds: float) -> tuple[float, Part, list[dict[str, float]]]:
-    """The highest rate that is held, the part in which it was, and what was tried on the way."""
+    """The highest rate that is held so long, the part in which it was, and what was tried on the way."""
     warm = min(WARM, seconds)
-    rate, tried = (await pipeline.closed(seconds, warm=warm)).rate, []
-    for _ in range(TRIES):
-        held = await pipeline.open(seconds, rate, warm=warm)
-        tried.append({"rate": rate, "reached": held.rate, "left": held.left, "drained": held.drained})
-        if held.left <= rate * SLACK:
+    rate, tried = (await pipeline.closed(min(seconds, SEEK), warm=warm)).rate, []
+    lengths = [SEEK, seconds] if seconds > SEEK else [seconds]  # what a short part cannot hold a long one cannot
+    for left in reversed(range(TRIES)):
+        held = await pipeline.open(lengths[0], rate, warm=warm)
+        tried.append({"rate": rate, "s": lengths[0], "reached": held.rate, "left": held.left, "drained": held.drained})
+        if held.left > rate * SLACK:
+            rate *= STEP if left else 1
+        elif len(lengths) == 1:
             break
-        if len(tried) < TRIES:
-            rate *= STEP
+        else:
+            lengths.pop(0)
     return min(held.rate, rate), held, tried
 
 

@@ -226,6 +226,7 @@ async def begun(running: "Running", connection: AsyncConnection, keys: Iterable[
     """Take the locks and read the clock, in one statement."""
     wanted = {key for key in keys if key}
     row = (await connection.execute(LOCK, {"keys": sorted(wanted)})).one()
+    running.set_clock(row.now)
     traces = dict(zip(row.streams or (), row.parents or (), strict=True))
     return Transaction(connection, running, row.now, traces=traces, keys=frozenset(wanted))
 

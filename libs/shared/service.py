@@ -6,10 +6,12 @@ import functools
 import inspect
 import os
 import socket
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_origin, get_type_hints
 
 from fastapi import APIRouter
@@ -89,6 +91,19 @@ class Running:
         self.stopping = asyncio.Event()
         self.unready: dict[str, str] = {}  # part → why it is not ready
         self._wakes: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._clock = datetime.now(UTC), time.monotonic()
+
+    def now(self) -> datetime:
+        """The time (UTC) outside transactions: the database's as last read, and what has passed since.
+
+        This machine's own clock may be wrong, and may be set while the process runs.
+        """
+        at, then = self._clock
+        return at + timedelta(seconds=time.monotonic() - then)
+
+    def set_clock(self, now: datetime) -> None:
+        """What the database's clock says."""
+        self._clock = now, time.monotonic()
 
     def transaction(self, keys: Iterable[str] = ()) -> AbstractAsyncContextManager[Transaction]:
         """A transaction with these streams locked; see `db.transaction`."""

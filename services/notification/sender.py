@@ -5,7 +5,6 @@ A crash between sending and recording sends once more, under the same id: receiv
 
 import asyncio
 import random
-import time
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -85,7 +84,7 @@ async def _attempt(running: Running, session: aiohttp.ClientSession, row: Any) -
         return Outcome(False, None, "notice_gone")
     resources: Resources = running.resources
     sent = rules.body(row.format, resources.show(row))
-    timestamp = int(time.time())
+    timestamp = int(running.now().timestamp())
     headers = {
         "content-type": "application/json",
         "webhook-id": str(row.delivery_id),

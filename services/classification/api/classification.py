@@ -1,6 +1,5 @@
 """For call centres and matrix owners: a ticket's classification, a preview, the matrix in force."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -29,7 +28,7 @@ async def preview(request: Request, body: shape.Preview, who: Reader) -> shape.P
         business_type=body.business_type,
         complaint_object=body.complaint_object,
         customer=Customer(sensitive=body.sensitive),
-        opened_at=datetime.now(UTC),
+        opened_at=running(request).now(),
     )
     [found] = await current(running(request)).classify([ticket])
     verdict, matrix, model = found.parts

@@ -22,7 +22,7 @@ def next_try(attempts: int, now: datetime, draw: float, retry_after: timedelta |
     return now + max(pause(attempts, draw), retry_after or timedelta())
 
 
-def retry_after(value: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> timedelta | None:
+def retry_after(value: str | None, now: Callable[[], datetime]) -> timedelta | None:
     """A Retry-After header: seconds or an HTTP date, at most an hour; None where there is none that can be read."""
     if not value:
         return None

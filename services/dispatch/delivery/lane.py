@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from random import random
 
 import aiohttp
@@ -29,6 +29,7 @@ class Lane:
     endpoint: Endpoint
     keys: Sequence[tuple[Key, datetime | None]]  # the newest first, each with its expiry
     url: URL
+    clock: Callable[[], datetime]
     session: aiohttp.ClientSession
     breaker: Breaker
     pace: Pace
@@ -39,7 +40,9 @@ class Lane:
     queue: deque[Delivery] = field(default_factory=deque)
 
     @classmethod
-    def open(cls, endpoint: Endpoint, keys: Sequence[tuple[Key, datetime | None]]) -> "Lane":
+    def open(
+        cls, endpoint: Endpoint, keys: Sequence[tuple[Key, datetime | None]], clock: Callable[[], datetime]
+    ) -> "Lane":
         """A lane for this version of the endpoint. Raises ValueError where its URL or networks are not allowed."""
         networks = outgoing.parse_networks(endpoint.networks)
         url = outgoing.check_url(endpoint.url, networks)
@@ -51,12 +54,12 @@ class Lane:
             auto_decompress=False,
         )
         pace = Pace(endpoint.concurrency, endpoint.concurrency)
-        return cls(endpoint, keys, url, session, endpoint.breaker, pace)
+        return cls(endpoint, keys, url, clock, session, endpoint.breaker, pace)
 
     @property
     def wants(self) -> int:
         """How many more deliveries to load; few where the endpoint would not be tried now."""
-        room = self.breaker.room(datetime.now(UTC), self.under_way, self.pace.now)
+        room = self.breaker.room(self.clock(), self.under_way, self.pace.now)
         if self.closing or not room:
             return 0
         if self.breaker.state != "closed":
@@ -67,7 +70,7 @@ class Lane:
     def may_start(self) -> bool:
         """Whether the next request may start: room at the endpoint, and enough of the lease left for it to end."""
         ends = time.monotonic() + self.endpoint.timeout_seconds + MARGIN
-        room = self.breaker.room(datetime.now(UTC), self.under_way, self.pace.now)
+        room = self.breaker.room(self.clock(), self.under_way, self.pace.now)
         return bool(self.queue) and room > 0 and ends <= self.lease_until and not self.closing
 
     def begin(self) -> Delivery:
@@ -84,7 +87,7 @@ class Lane:
 
     async def attempt(self, delivery: Delivery) -> tuple[Attempt, Outcome]:
         """Send one delivery once, and draw the consequences for this endpoint. Raises nothing but cancellation."""
-        at, began = datetime.now(UTC), time.monotonic()
+        at, began = self.clock(), time.monotonic()
         status, answer, error, wait = None, None, None, None
         try:
             keys = [key for key, expires_at in self.keys if expires_at is None or expires_at > at]
@@ -95,7 +98,7 @@ class Lane:
             ) as response:
                 status = response.status
                 beginning = await _beginning(response)
-                wait = backoff.retry_after(response.headers.get("Retry-After"))
+                wait = backoff.retry_after(response.headers.get("Retry-After"), self.clock)
             if not 200 <= status < 300:
                 answer = beginning.decode("utf-8", "replace").replace("\x00", "") or None
                 error = f"answered {status}"
@@ -105,7 +108,7 @@ class Lane:
         finally:
             self.under_way -= 1
         result = outcome(status, wait)
-        now = datetime.now(UTC)
+        now = self.clock()
         self.breaker = self.breaker.after(result, now, wait)
         self.pace = self.pace.after(result)
         number = delivery.attempts + 1

@@ -12,7 +12,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -121,7 +120,7 @@ class Sender:
                     (signing.unseal(key.sealed, self.keys, signing.place(key.department, key.key_id)), key.expires_at)
                     for key in stored.get(endpoint.department, [])
                 ]
-                lane = Lane.open(endpoint, keys)
+                lane = Lane.open(endpoint, keys, self.running.now)
             except (SealBroken, ValueError) as error:
                 # Its deliveries wait, and their accept clocks send them to the inbox.
                 log.error("endpoint_unusable", department=endpoint.department, error=str(error))
@@ -188,7 +187,7 @@ class Sender:
             task = asyncio.create_task(self._send(lane, lane.begin()))
             self.requests.add(task)
             task.add_done_callback(self.requests.discard)
-        if lane.queue and not lane.breaker.room(datetime.now(UTC), 0, 1):
+        if lane.queue and not lane.breaker.room(self.running.now(), 0, 1):
             self._forget(lane.forget())  # not to be tried for a while: what happens to the rows meanwhile counts
 
     def _forget(self, deliveries: Iterable[Delivery]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, cast
 from uuid import UUID
 
@@ -57,7 +57,8 @@ async def receive(request: Request, who: Annotated[Caller, caller("publish")]) -
     """
     raw = await request.body()
     try:
-        many, items = await asyncio.to_thread(_read, raw) if len(raw) > FAST else _read(raw)
+        now = running(request).now()
+        many, items = await asyncio.to_thread(_read, raw, now) if len(raw) > FAST else _read(raw, now)
     except Invalid as error:
         raise Refused(
             400 if error.syntax else 422, "Bad request", str(error), errors=[each.model_dump() for each in error.errors]
@@ -138,9 +139,8 @@ async def _room(request: Request, many: bool) -> AsyncIterator[None]:
         yield
 
 
-def _read(raw: bytes) -> tuple[bool, tuple[Draft | Invalid, ...]]:
+def _read(raw: bytes, now: datetime) -> tuple[bool, tuple[Draft | Invalid, ...]]:
     """Whether a list was sent, and each ticket: checked and masked, or what is wrong with it. Raises Invalid."""
-    now = datetime.now(UTC)
     value = parse(raw)
     many = isinstance(value, list) or (isinstance(value, dict) and "tickets" in value)
     if not many:

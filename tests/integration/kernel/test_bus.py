@@ -1,6 +1,6 @@
 """Records in: nothing lost, nothing twice, nothing out of order, whatever the batch holds."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -68,6 +68,13 @@ async def test_zombie_that_only_skipped_finds_the_fence_moved_when_it_follows(h:
     with pytest.raises(Fenced):
         await h.bus.settle(h.positions)
     assert await fences(h) == {"zhida.tickets.v1": 1}
+
+
+async def test_time_outside_transactions_is_the_databases_and_not_this_machines(h: Harness) -> None:
+    h.running.set_clock(datetime(2020, 1, 1, tzinfo=UTC))
+    assert h.running.now().year == 2020
+    async with h.running.transaction() as tx:
+        assert abs(h.running.now() - tx.now) < timedelta(seconds=5)
 
 
 async def fences(h: Harness) -> dict[str, int]:
