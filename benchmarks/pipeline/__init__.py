@@ -22,7 +22,7 @@ USUAL = 10.0  # s of each part; the reference run takes 300
 WARM = 5.0  # s
 SEEK, BESIDE = 20.0, 60.0  # s at most of a part that seeks a rate, and of one beside the held rate
 STEP = 0.95  # the next rate to try where one could not be held
-TRIES = 6
+TRIES = 12
 SLACK = 1.0  # s of tickets that may be under way when a held rate ends
 
 
