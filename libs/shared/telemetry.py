@@ -42,18 +42,20 @@ def start(settings: Settings, service: str) -> None:
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
+    steps: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*steps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(level=logging.ERROR)  # libraries speak only when something is wrong
+    libraries = logging.StreamHandler()  # they speak only when something is wrong, and as we do
+    libraries.setFormatter(structlog.stdlib.ProcessorFormatter(renderer, foreign_pre_chain=steps))
+    logging.basicConfig(level=logging.ERROR, handlers=[libraries])
     if settings.otlp_endpoint:
         provider = TracerProvider(resource=Resource.create({"service.name": f"zhida-{service}"}))
         endpoint = settings.otlp_endpoint.rstrip("/") + "/v1/traces"

@@ -1,5 +1,6 @@
 """A ticket's path is one trace with any OpenTelemetry collector; off by default."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -53,6 +54,20 @@ def test_spans_of_one_ticket_reach_a_collector_as_one_trace() -> None:
     assert {span.name for span in spans} == {"probe Deposited", "probe Booked"}
     assert {span.trace_id.hex() for span in spans} == {TRACE}
     assert spans[-1].parent_span_id.hex() == first.split("-")[2] or spans[0].parent_span_id.hex() == first.split("-")[2]
+
+
+def test_what_a_library_logs_is_a_line_of_json_as_well() -> None:
+    program = """
+import logging
+from pydantic import SecretStr
+from libs.shared import telemetry
+from libs.shared.settings import Settings
+telemetry.start(Settings(database_url=SecretStr("")), "probe")
+logging.getLogger("aiokafka").error("Unable connect to node %s", 1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    line = json.loads(done.stderr)
+    assert (line["event"], line["level"], line["service"]) == ("Unable connect to node 1", "error", "probe")
 
 
 def test_without_a_collector_the_context_passes_through() -> None:
