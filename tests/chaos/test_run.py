@@ -1,12 +1,15 @@
-"""Two minutes of chaos, as anybody runs it: nothing is lost, doubled or early, and the run is on record."""
+"""A minute of chaos, as anybody runs it: nothing is lost, doubled or early, and the run is on record.
+
+The scenarios beside it are four minutes more, with fixed faults.
+"""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-SEED, MINUTES, RATE = 41, 2.0, 8
-LONGEST = 600  # s, on a machine that others use too
+SEED, MINUTES, RATE = 41, 1.0, 8
+LONGEST = 420  # s, on a machine that others use too
 
 
 def test_faults_under_load_lose_double_and_rush_nothing(tmp_path: Path) -> None:
