@@ -6,7 +6,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import text
 
@@ -57,7 +57,7 @@ class KeyRing:
         if known is None:
             return None
         _, stored, caller, expires_at = known
-        if not hmac.compare_digest(digest, stored) or (expires_at and expires_at <= datetime.now(UTC)):
+        if not hmac.compare_digest(digest, stored) or (expires_at and expires_at <= self._running.now()):
             return None
         return caller
 
