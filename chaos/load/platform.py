@@ -28,6 +28,8 @@ MATTERS: Final = (
     ("农网改造", "农网改造一直没有做，村里线路老化多年，农村电网改造什么时候轮到我们。"),
 )
 BY_HTTP = 3  # one ticket in so many comes by HTTP
+URGENT = 20  # one in so many is urgent, its customer has five stars: its clocks are the short ones of the policy
+PRESSING = "家里有老人靠制氧机。"
 REPEATS, CONFLICTS, BAD = 40, 90, 70  # one in so many comes again, comes again with another text, is no ticket
 UNDER_WAY = 200  # requests and records not yet confirmed, at most
 SEND_TIME = 20.0  # s until a record must be confirmed
@@ -92,13 +94,14 @@ class Platform:
 
     def _next(self, reference: str, number: int, draw: random.Random) -> list[Offer]:
         title, text = MATTERS[number % len(MATTERS)]
+        urgent = number % URGENT == 0
         body = {
             "channel": "95598",
             "external_ref": reference,
             "agent_id": self.agents[number % len(self.agents)],
             "title": title,
-            "text": f"{text}第{number}户来电。",
-            "customer": {"star": number % 5 + 1},
+            "text": f"{text}第{number}户来电。{PRESSING if urgent else ''}",
+            "customer": {"star": 5 if urgent else number % 4 + 1},
             "opened_at": datetime.now(UTC).isoformat(),
         }
         self.tickets += 1

@@ -54,6 +54,7 @@ def of(place: Place, service: str, replica: int = 1, *, owner: bool = False) -> 
         "ZHIDA_HTTP_HOST": "127.0.0.1",
         "ZHIDA_HTTP_PORT": str(place.port(replica_name(service, replica))),
         "ZHIDA_TOPICS_PROFILE": "local",
+        "ZHIDA_INSTANCE": f"{service}-{replica}",
     }
     if service in KEY_FILES:
         built[KEY_FILES[service]] = str(place.secret_file(f"{service}-key", _key))

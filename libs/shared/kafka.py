@@ -126,6 +126,7 @@ class Consumer:
             **connection(self.running.settings),
             client_id=f"zhida-{self.running.service.name}",
             group_id=f"zhida-{self.running.service.name}",
+            group_instance_id=self.running.settings.instance,
             auto_offset_reset="none",
             enable_auto_commit=False,
             session_timeout_ms=10_000,
@@ -172,6 +173,8 @@ class Consumer:
             await self.bus.settle(self.positions)
         finally:
             await self._hint(kafka)
+            if kafka._coordinator:  # one with a name leaves the group too: whoever stops in good order may not come back
+                kafka._coordinator._group_instance_id = None
             await shut(kafka, kafka._client, 10)
 
     def _trouble(self, part: str, error: Exception) -> None:

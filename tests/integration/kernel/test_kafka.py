@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from sqlalchemy import text
 
 from libs.shared import replay
@@ -341,6 +342,51 @@ async def test_two_replicas_share_the_partitions_and_one_dying_loses_nothing(
 
 async def _positions(consumer: Consumer) -> bool:
     return bool(consumer.positions)
+
+
+async def test_one_with_a_name_that_died_has_its_partitions_back_without_a_rebalance(
+    database: str, kafka: str, topic: str
+) -> None:
+    ticket = uuid4()
+    async with made(database, service=SERVICE, kafka_bootstrap_servers=kafka, instance="probe-1") as h:
+        former = AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=kafka,
+            group_id="zhida-probe",
+            group_instance_id="probe-1",
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        )
+        await former.start()
+        generation = former._coordinator.generation
+        await former.stop()  # without leaving its group: the broker hears no more of it, as of one that was killed
+        async with consuming(h) as consumer:
+            await publish(kafka, topic, (ticket, 1))
+            await eventually(lambda: _is(h, {ticket: [1]}))
+            assert consumer._kafka is not None
+            assert consumer._kafka._coordinator.generation == generation
+
+
+async def test_one_with_a_name_that_stops_leaves_its_partitions_to_others(
+    database: str, kafka: str, topic: str
+) -> None:
+    async with (
+        made(database, service=SERVICE, kafka_bootstrap_servers=kafka, instance="probe-1") as one,
+        made(database, service=SERVICE, kafka_bootstrap_servers=kafka, instance="probe-2") as two,
+        consuming(one),
+    ):
+        async with consuming(two) as second:
+            await eventually(lambda: _positions(second))
+            assert await members(kafka) == ["probe-1", "probe-2"]
+        assert await members(kafka) == ["probe-1"]
+
+
+async def members(kafka: str) -> list[str]:
+    """The names in the probe's group."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    [answer] = await admin.describe_consumer_groups(["zhida-probe"])
+    await admin.close()
+    return sorted(member[0].rpartition("-")[0][: len("probe-1")] for member in answer.groups[0][5])
 
 
 async def test_two_relays_never_send_at_once(database: str, kafka: str, topic: str) -> None:
