@@ -32,6 +32,8 @@ from reconcile import Ledger, Report, Screens, Sources, reconcile
 
 POLICY: Final = PROJECT / "chaos" / "policy.yaml"
 AGENTS: Final = 12
+CALLS: Final = 128  # of one process that plays departments, at the same time
+POLL: Final = 20.0  # s between two looks of a department at its list, which may be long after a fault
 WARM: Final = 4.0  # s of load before the first fault
 GAP: Final = (0.5, 2.0)  # s between two faults
 DRAIN: Final = 60.0  # s without any change after which there is no use in waiting
@@ -223,6 +225,8 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
                 processes=plan.halls,
                 seed=plan.seed,
                 behaviour=plan.behaviour,
+                calls=CALLS,
+                poll=POLL,
             )
         )
         urls = await asyncio.to_thread(department.addresses, halls)

@@ -72,10 +72,13 @@ def played(
     seed: int,
     behaviour: Mapping[str, Any],
     special: Mapping[str, Mapping[str, Any]] | None = None,
+    calls: int = 32,
+    poll: float = 5,
 ) -> Iterator[list[Hall]]:
     """Simulators that together play these departments (code → API key), until the block ends.
 
-    `behaviour`: that of all; `special`: of single ones, where it differs.
+    `behaviour`: that of all; `special`: of single ones, where it differs. `calls`: a process's, at the same time; `poll`:
+    seconds between two looks at a department's list.
     """
     halls: list[Hall] = []
     try:
@@ -90,7 +93,8 @@ def played(
                 "receipts": "receipts.db",
                 "ready": "ready.json",
                 "seed": seed,
-                "poll": 5,
+                "poll": poll,
+                "concurrency": calls,
                 "behaviour": behaviour,
             }
             halls.append(start(own, plan))
