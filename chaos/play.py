@@ -33,6 +33,7 @@ from reconcile import Ledger, Report, Screens, Sources, reconcile
 POLICY: Final = PROJECT / "chaos" / "policy.yaml"
 AGENTS: Final = 12
 CALLS: Final = 128  # of one process that plays departments, at the same time
+OPEN: Final = 30.0  # s of tickets that may be open before the platform waits: more than a fault lasts
 POLL: Final = 20.0  # s between two looks of a department at its list, which may be long after a fault
 WARM: Final = 4.0  # s of load before the first fault
 GAP: Final = (0.5, 2.0)  # s between two faults
@@ -247,7 +248,7 @@ async def opened(plan: Plan, say: Callable[[object], None]) -> AsyncIterator[Cas
             ledger,
             names,
             plan.rate,
-            round(plan.rate * 120),
+            round(plan.rate * max(OPEN, 2 * (plan.outage or 0))),
             lambda offered: offered - agents.closed,
             plan.seed,
             plan.tickets,
