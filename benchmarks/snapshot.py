@@ -1,9 +1,11 @@
 """How long polls take before and while somebody holds a snapshot open: rows that are done with cannot be cleaned then.
 
-The same traffic runs twice beside each poll, free and held; both halves start with the rows of the one before. The
-session that holds the snapshot is the owner's, idle in its transaction, without the services' timeouts.
+The same traffic, a thousand rows a second, runs twice beside each poll, free and held; both halves start with the rows
+of the one before. The session that holds the snapshot is the owner's, idle in its transaction, without the services'
+timeouts.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -20,6 +22,8 @@ from libs.shared import relay
 from libs.shared import run as kernel
 from libs.shared.service import Running
 from libs.shared.settings import Settings
+from services.dispatch.delivery.lane import LATE
+from services.dispatch.domain.endpoint import Look
 from services.dispatch.store import delivery
 from services.notification.store import inbox
 from services.sla_timer.store import timer
@@ -27,6 +31,7 @@ from services.sla_timer.store import timer
 NAME = "snapshot"
 TITLE = "Polls while a snapshot is held"
 SECONDS = 5.0  # of each half; the reference run takes 60
+PACE = 0.05  # s for fifty rows
 
 SAY = text("""
     INSERT INTO outbox (event_id, topic, key, type, version, occurred_at, traceparent, body)
@@ -85,7 +90,8 @@ async def look_timers(running: Running, state: State) -> None:
 
 
 async def look_deliveries(running: Running, state: State) -> None:
-    await delivery.due(running, {"d": 64}, [])
+    at = running.now()
+    await delivery.due(running, {"d": Look(64, at - LATE, at)}, [])
 
 
 async def look_streams(running: Running, state: State) -> None:
@@ -138,10 +144,12 @@ async def half(running: Running, state: State, work: Step, look: Step, seconds: 
     """Traffic, and a poll after each step of it; gives the polls' times in ms."""
     times, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
+        step = time.perf_counter()
         await work(running, state)
         began = time.perf_counter()
         await look(running, state)
         times.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(max(step + PACE - time.perf_counter(), 0))
     return times
 
 

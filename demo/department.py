@@ -77,8 +77,8 @@ def played(
 ) -> Iterator[list[Hall]]:
     """Simulators that together play these departments (code → API key), until the block ends.
 
-    `behaviour`: that of all; `special`: of single ones, where it differs. `calls`: a process's, at the same time; `poll`:
-    seconds between two looks at a department's list.
+    `behaviour`: that of all; `special`: of single ones, where it differs. `calls`: at the same time, of one process;
+    `poll`: seconds between two looks at a department's list.
     """
     halls: list[Hall] = []
     try:

@@ -173,7 +173,7 @@ class Consumer:
             await self.bus.settle(self.positions)
         finally:
             await self._hint(kafka)
-            if kafka._coordinator:  # one with a name leaves the group too: whoever stops in good order may not come back
+            if kafka._coordinator:  # one with a name leaves its group too: who stops in good order may not come back
                 kafka._coordinator._group_instance_id = None
             await shut(kafka, kafka._client, 10)
 

@@ -29,8 +29,8 @@ class Settings(BaseSettings):
     http_port: int = Field(0, ge=0, le=65535)  # 0: the service's usual port
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
-    # The process's name among those of its service, the same after a restart (a StatefulSet's pod name): Kafka gives its
-    # partitions back to it at once, instead of after a session timeout. None where names change with each start.
+    # The process's name among its service's, the same after a restart (a StatefulSet's pod name): one that was killed
+    # gets its partitions back at once, instead of after a session timeout. None where names change with each start.
     instance: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     run_http: bool = True  # flags that split a service into several processes when load asks for it
     run_consumer: bool = True

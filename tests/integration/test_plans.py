@@ -271,7 +271,12 @@ DISPATCH: tuple[Any, ...] = (
     (
         "due",
         dispatch.delivery.DUE,
-        lambda w: {"departments": texts("d", 20), "rooms": [10] * 20, "held": fresh(3)},
+        lambda w: {
+            "departments": texts("d", 20),
+            "rooms": [10] * 20,
+            "floors": [NOW - timedelta(days=1)] * 20,
+            "held": fresh(3),
+        },
         250,
     ),
     (

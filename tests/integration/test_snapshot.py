@@ -9,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.shared import relay, run
+from services.dispatch.delivery.lane import LATE
+from services.dispatch.store import delivery
 from services.sla_timer.store import timer
 from tests import plan
 from tests.running import Harness, harness
@@ -20,6 +22,12 @@ SAY = """INSERT INTO outbox (event_id, topic, key, type, version, occurred_at, t
     SELECT gen_random_uuid(), 't', n::text, 'x', 1, now(), '00-', '{}' FROM generate_series(1, 500) n RETURNING id"""
 ARM = """INSERT INTO timer SELECT clock_timestamp() - interval '1 second', gen_random_uuid(), gen_random_uuid(), 0, 50
     FROM generate_series(1, 500) RETURNING fire_at, id"""
+POST = """
+    INSERT INTO delivery (delivery_id, department, ticket_id, type, body, traceparent, state, created_at, due_at,
+        give_up_at)
+    SELECT gen_random_uuid(), 'd', gen_random_uuid(), 'x', '{}', '', 'pending', now(),
+        now() - make_interval(secs => :seconds), now() + interval '1 day'
+    FROM generate_series(1, 500) RETURNING 1"""
 
 
 @asynccontextmanager
@@ -81,3 +89,19 @@ async def _fired(h: Harness) -> dict[str, int]:
         "head": await blocks(h, timer.HEAD, {"seconds": 0.25, **after}),
         "take": await blocks(h, timer.taking(1000), {"now": soon, **after}),
     }
+
+
+async def test_due_deliveries_are_looked_for_as_fast_while_a_snapshot_is_held(database: str) -> None:
+    async with harness(run.load("dispatch"), database) as h:
+        before = await _delivered(h)
+        async with held_snapshot(database):
+            assert await _delivered(h) <= WORSE * before + MARGIN
+
+
+async def _delivered(h: Harness) -> int:
+    """Deliveries made and settled one second after the other, then what the next look of a lane costs."""
+    for second in range(ROUNDS, 0, -1):
+        await h.rows(POST, seconds=second)
+        await h.rows("UPDATE delivery SET state = 'delivered' WHERE state = 'pending' RETURNING 1")
+    floor = h.running.now() - LATE
+    return await blocks(h, delivery.DUE, {"departments": ["d"], "rooms": [64], "floors": [floor], "held": []})

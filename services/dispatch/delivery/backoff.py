@@ -1,6 +1,5 @@
 """When to try again, and how to read what a department's server says about that."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -22,7 +21,7 @@ def next_try(attempts: int, now: datetime, draw: float, retry_after: timedelta |
     return now + max(pause(attempts, draw), retry_after or timedelta())
 
 
-def retry_after(value: str | None, now: Callable[[], datetime]) -> timedelta | None:
+def retry_after(value: str | None, now: datetime) -> timedelta | None:
     """A Retry-After header: seconds or an HTTP date, at most an hour; None where there is none that can be read."""
     if not value:
         return None
@@ -34,5 +33,5 @@ def retry_after(value: str | None, now: Callable[[], datetime]) -> timedelta | N
             date = parsedate_to_datetime(text)
         except ValueError:
             return None
-        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now()
+        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
     return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)

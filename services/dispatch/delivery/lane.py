@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from random import random
 
 import aiohttp
@@ -14,12 +14,15 @@ from libs.shared import outgoing
 from services.dispatch.delivery import backoff, signing
 from services.dispatch.delivery.breaker import Breaker, Outcome, Pace, outcome
 from services.dispatch.delivery.signing import Key
-from services.dispatch.domain.endpoint import Attempt, Delivery, Endpoint
+from services.dispatch.domain.endpoint import Attempt, Delivery, Endpoint, Look
 
 MARGIN = 5.0  # s of the lease that must be left when a request could end
 ANSWER = 1024  # bytes of a refusing answer that are kept
 QUEUE = 4  # deliveries in memory for each request at a time
 AGENT = "Zhida/1 (+webhooks)"
+LATE = timedelta(seconds=1)  # so long after its time a delivery is usually committed
+WHOLE = 3.0  # s after which a look begins at the beginning again, for what was committed even later
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -37,6 +40,10 @@ class Lane:
     under_way: int = 0
     closing: bool = False
     more: bool = False  # the last load was full: there may be more
+    # What was due before has been seen. Without it each look would pass by the index entries of all that was settled
+    # since they were last cleaned, which somebody's open snapshot may put off for long.
+    floor: datetime = BEGINNING
+    whole_at: float = 0.0  # monotonic: when a look begins at the beginning again
     queue: deque[Delivery] = field(default_factory=deque)
 
     @classmethod
@@ -67,6 +74,18 @@ class Lane:
         space = QUEUE * self.pace.now - len(self.queue)
         return space if space > QUEUE * self.pace.now // 2 else 0  # larger loads, fewer of them
 
+    def look(self) -> Look:
+        """The look that is due now."""
+        if time.monotonic() >= self.whole_at:
+            self.floor, self.whole_at = BEGINNING, time.monotonic() + WHOLE
+        return Look(self.wants, self.floor, self.clock())
+
+    def load(self, look: Look, found: Sequence[Delivery], new: Iterable[Delivery]) -> None:
+        """Queue what is new of what a look has found."""
+        self.queue.extend(new)
+        self.more = len(found) >= look.room
+        self.floor = max(each.due_at for each in found) if self.more else max(look.floor, look.at - LATE)
+
     def may_start(self) -> bool:
         """Whether the next request may start: room at the endpoint, and enough of the lease left for it to end."""
         ends = time.monotonic() + self.endpoint.timeout_seconds + MARGIN
@@ -83,6 +102,7 @@ class Lane:
         """Empty the queue: its rows stand in the database."""
         left = list(self.queue)
         self.queue.clear()
+        self.floor = BEGINNING
         return left
 
     async def attempt(self, delivery: Delivery) -> tuple[Attempt, Outcome]:
@@ -98,7 +118,7 @@ class Lane:
             ) as response:
                 status = response.status
                 beginning = await _beginning(response)
-                wait = backoff.retry_after(response.headers.get("Retry-After"), self.clock)
+                wait = backoff.retry_after(response.headers.get("Retry-After"), self.clock())
             if not 200 <= status < 300:
                 answer = beginning.decode("utf-8", "replace").replace("\x00", "") or None
                 error = f"answered {status}"

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -164,21 +164,23 @@ class Sender:
         """Fill the queues; gives how many deliveries were loaded."""
         for lane in self.lanes.values():
             self._pump(lane)
-        rooms = {name: lane.wants for name, lane in self.lanes.items() if lane.wants}
+        lanes = {name: lane for name, lane in self.lanes.items() if lane.wants}
         count = sum(len(ids) for ids in self.held.values())
         metric.HELD.set(count)
-        if not rooms or count >= MOST_HELD:
+        if not lanes or count >= MOST_HELD:
             return 0
-        found = await store.delivery.due(self.running, rooms, [id_ for name in rooms for id_ in self.held[name]])
+        looks = {name: lane.look() for name, lane in lanes.items()}
+        held = [id_ for name in lanes for id_ in self.held[name]]
+        found = await store.delivery.due(self.running, looks, held)
+        parts: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in found:
-            name = delivery.department
-            if name in self.lanes and delivery.delivery_id not in self.held[name]:
-                self.held[name].add(delivery.delivery_id)
-                self.lanes[name].queue.append(delivery)
-        numbers = Counter(delivery.department for delivery in found)
-        for name in rooms.keys() & self.lanes.keys():
-            self.lanes[name].more = numbers[name] >= rooms[name]
-            self._pump(self.lanes[name])
+            parts[delivery.department].append(delivery)
+        for name, lane in lanes.items():
+            if self.lanes.get(name) is lane:
+                new = [each for each in parts[name] if each.delivery_id not in self.held[name]]
+                self.held[name].update(each.delivery_id for each in new)
+                lane.load(looks[name], parts[name], new)
+                self._pump(lane)
         return len(found)
 
     def _pump(self, lane: Lane) -> None:

@@ -65,6 +65,15 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """For how many due deliveries of a department somebody looks, due since `floor`, at what time."""
+
+    room: int
+    floor: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One webhook whose turn has come."""
 
@@ -74,6 +83,7 @@ class Delivery:
     body: bytes
     traceparent: str
     attempts: int  # made so far
+    due_at: datetime
     give_up_at: datetime
 
 

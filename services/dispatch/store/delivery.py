@@ -3,7 +3,7 @@
 Whoever writes here holds the locks of the tickets concerned.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from libs.shared.service import Running
 from libs.shared.telemetry import new_traceparent
 from services.dispatch.delivery.backoff import GIVE_UP, LAST_CALL
 from services.dispatch.domain import payload
-from services.dispatch.domain.endpoint import Attempt, Delivery, Webhook
+from services.dispatch.domain.endpoint import Attempt, Delivery, Look, Webhook
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.store.held import json
 
@@ -46,11 +46,12 @@ ADD = text("""
     ORDER BY n.place""")
 
 DUE = text("""
-    SELECT d.* FROM unnest(CAST(:departments AS text[]), CAST(:rooms AS int[])) AS lane(department, room)
+    SELECT d.* FROM unnest(CAST(:departments AS text[]), CAST(:rooms AS int[]), CAST(:floors AS timestamptz[]))
+        AS lane(department, room, floor)
     CROSS JOIN LATERAL (
         SELECT delivery_id, department, nullif(ticket_id, delivery_id) AS ticket_id, body, traceparent, attempts,
-            give_up_at FROM delivery
-        WHERE department = lane.department AND state = 'pending' AND due_at <= now()
+            due_at, give_up_at FROM delivery
+        WHERE department = lane.department AND state = 'pending' AND due_at BETWEEN lane.floor AND now()
             AND delivery_id <> ALL (CAST(:held AS uuid[]))
         ORDER BY due_at, seq LIMIT lane.room) d""")
 
@@ -161,9 +162,17 @@ async def add(tx: Transaction, webhooks: Sequence[Webhook], give_up: timedelta =
     return ids
 
 
-async def due(running: Running, rooms: dict[str, int], held: Iterable[UUID]) -> list[Delivery]:
-    """Deliveries whose time has come: up to `rooms[department]` each, without those the caller already holds."""
-    found = await running.read(DUE, departments=list(rooms), rooms=list(rooms.values()), held=list(held))
+async def due(running: Running, looks: Mapping[str, Look], held: Iterable[UUID]) -> list[Delivery]:
+    """Deliveries whose time has come, as each department's look wants them, the longest due first; without those the
+    caller already holds.
+    """
+    found = await running.read(
+        DUE,
+        departments=list(looks),
+        rooms=[look.room for look in looks.values()],
+        floors=[look.floor for look in looks.values()],
+        held=list(held),
+    )
     return [
         Delivery(
             delivery_id=row.delivery_id,
@@ -172,6 +181,7 @@ async def due(running: Running, rooms: dict[str, int], held: Iterable[UUID]) -> 
             body=row.body.encode(),
             traceparent=row.traceparent,
             attempts=row.attempts,
+            due_at=row.due_at,
             give_up_at=row.give_up_at,
         )
         for row in found

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from services.dispatch.delivery import record
 from services.dispatch.delivery.backoff import GIVE_UP
 from services.dispatch.delivery.breaker import Breaker
 from services.dispatch.delivery.record import Result
-from services.dispatch.domain.endpoint import Attempt
+from services.dispatch.domain.endpoint import Attempt, Look
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.ticket import Ticket
 from services.dispatch.store import delivery as deliveries
@@ -227,9 +227,9 @@ async def test_many_results_are_one_transaction(dispatch: Harness, desk: Desk) -
         counts = []
         for size in (1, 40):
             await world.hear(*[classified(METER) for _ in range(size)])
-            due = await store.delivery.due(dispatch.running, {"meter": 100}, [])
-            assert len(due) == size
             now = datetime.now(UTC)
+            due = await store.delivery.due(dispatch.running, {"meter": Look(100, now - timedelta(days=1), now)}, [])
+            assert len(due) == size
             results = [Result(Attempt(each, 1, now, 5, True, 204, None, None, None), 1, Breaker()) for each in due]
             with counted(dispatch) as sent:
                 await record.results(dispatch.running, results)
@@ -249,7 +249,8 @@ async def test_due_deliveries_are_found_by_their_index_in_a_large_table(dispatch
             FROM generate_series(1, 20000) n RETURNING 1""",
             ticket=uuid7(datetime.now(UTC)),
         )
-        plan = await explain(dispatch, str(deliveries.DUE), departments=["meter"], rooms=[10], held=[uuid4()])
+        look = {"departments": ["meter"], "rooms": [10], "floors": [datetime.now(UTC)], "held": [uuid4()]}
+        plan = await explain(dispatch, str(deliveries.DUE), **look)
         assert "_due_at_" in plan, plan
         assert "Seq Scan on delivery" not in plan, plan
         plan = await explain(dispatch, str(deliveries.OVERDUE), full=GIVE_UP)

@@ -305,6 +305,17 @@ async def test_a_replayed_delivery_goes_out_under_its_id(world: World) -> None:
     assert len(await world.said(says.WorkOrderDelivered)) == 1
 
 
+async def test_what_was_committed_long_after_its_time_is_sent_all_the_same(world: World) -> None:
+    await world.endpoint("meter")
+    ticket_id = await world.classify(METER)
+    await world.settled(ticket_id, "delivered")
+    await world.harness.rows(
+        "UPDATE delivery SET state = 'pending', settled_at = NULL, due_at = now() - interval '1 minute' RETURNING 1"
+    )
+    await world.settled(ticket_id, "delivered")
+    assert len(world.desk.at("meter")) == 2
+
+
 async def test_a_time_range_is_replayed_in_order(world: World) -> None:
     await world.endpoint("meter", state="disabled")
     began = datetime.now(UTC) - timedelta(seconds=5)
@@ -384,7 +395,8 @@ async def test_a_late_result_may_only_mark_success(world: World) -> None:
     await world.endpoint("meter", state="disabled")
     ticket_id = await world.classify(METER)
     [row] = await world.deliveries(ticket_id)
-    delivery = Delivery(UUID(row["delivery_id"]), "meter", ticket_id, b"{}", "", 0, datetime.now(UTC))
+    now = datetime.now(UTC)
+    delivery = Delivery(UUID(row["delivery_id"]), "meter", ticket_id, b"{}", "", 0, now, now)
 
     def attempt(number: int, *, ok: bool) -> Attempt:
         now = datetime.now(UTC)
