@@ -47,4 +47,4 @@ def test_the_servers_wish_can_only_make_it_later() -> None:
     ],
 )
 def test_retry_after_is_read_in_both_forms_and_capped(header: str | None, expected: timedelta | None) -> None:
-    assert retry_after(header, lambda: NOW) == expected
+    assert retry_after(header, NOW) == expected
