@@ -20,11 +20,10 @@ if TYPE_CHECKING:  # scikit-learn, which only training needs, stays out of the r
 LOCK = "registry"  # stream that whoever changes what is in force holds
 
 
-def read_pack(name_or_path: str) -> tuple[str, Matrix]:
-    """Text and matrix of a pack. Raises Poison with every fault, each with its place."""
+def read_pack(name_or_path: str) -> Matrix:
+    """The matrix of a pack. Raises Poison with every fault, each with its place."""
     try:
-        text = packs.text(name_or_path)
-        return text, pack.read(text)
+        return packs.read(name_or_path)
     except packs.PackError as error:
         raise Poison(str(error)) from None
     except MatrixError as error:
@@ -32,14 +31,14 @@ def read_pack(name_or_path: str) -> tuple[str, Matrix]:
         raise Poison(f"{name_or_path} may not be used:\n  {faults}") from None
 
 
-async def publish(tx: Transaction, text: str, matrix: Matrix, *, by: str, reason: str) -> None:
+async def publish(tx: Transaction, matrix: Matrix, *, by: str, reason: str) -> None:
     """Keep a matrix version, put it in force and say so."""
     await store.registry.add_matrix(
         tx,
         matrix.version,
         pack=matrix.name,
         title=matrix.title,
-        source=text,
+        source=pack.write(pack.form(matrix)),
         situations=len(matrix.situations),
         by=by,
     )
@@ -57,19 +56,19 @@ async def publish(tx: Transaction, text: str, matrix: Matrix, *, by: str, reason
 
 async def load_matrix(running: Running, name_or_path: str, *, by: str, reason: str) -> str:
     """Read a pack and put it in force; nothing happens where it is in force already. Gives its version."""
-    text, matrix = await asyncio.to_thread(read_pack, name_or_path)
+    matrix = await asyncio.to_thread(read_pack, name_or_path)
     async with running.transaction(keys=[LOCK]) as tx:
         if (await store.registry.in_force(tx)).get("matrix") != matrix.version:
-            await publish(tx, text, matrix, by=by, reason=reason)
+            await publish(tx, matrix, by=by, reason=reason)
     return matrix.version
 
 
 async def begin(running: Running, name_or_path: str) -> None:
     """Put the pack of the settings in force where the database has no matrix yet."""
-    text, matrix = await asyncio.to_thread(read_pack, name_or_path)
+    matrix = await asyncio.to_thread(read_pack, name_or_path)
     async with running.transaction(keys=[LOCK]) as tx:
         if "matrix" not in await store.registry.in_force(tx):
-            await publish(tx, text, matrix, by="settings", reason="first start")
+            await publish(tx, matrix, by="settings", reason="first start")
 
 
 async def matrix_of(running: Running, version: str) -> Matrix:
@@ -86,9 +85,8 @@ async def matrix_of(running: Running, version: str) -> Matrix:
 async def activate_matrix(running: Running, version: str, *, by: str, reason: str) -> None:
     """Put a kept version in force again."""
     matrix = await matrix_of(running, version)
-    text = await store.registry.source(running, version)
     async with running.transaction(keys=[LOCK]) as tx:
-        await publish(tx, text or "", matrix, by=by, reason=reason)
+        await publish(tx, matrix, by=by, reason=reason)
 
 
 async def model_of(running: Running, version: str) -> linear.Model:

@@ -75,7 +75,7 @@ def train(
     data = _labelled(files, text_columns, label_column, group_column) if files else labelled.NOTHING
     if out:
         try:
-            trained = _learn(data, registry.read_pack(pack)[1])
+            trained = _learn(data, registry.read_pack(pack))
         except Poison as error:
             raise click.ClickException(str(error)) from None
         out.write_bytes(linear.dump(trained.model))
@@ -148,7 +148,7 @@ def evaluate(
     try:
         if pack or model_file:
             stored = linear.load(model_file.read_bytes()) if model_file else None
-            classifier = Classifier(registry.read_pack(pack or "power_95598")[1], stored)
+            classifier = Classifier(registry.read_pack(pack or "power_95598"), stored)
         else:
             classifier = with_running(in_database)
         with Progress(console=Console(stderr=True)) as progress:

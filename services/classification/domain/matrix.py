@@ -17,13 +17,14 @@ Role = Literal["lead", "executing"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a matrix, and where."""
+    """One thing wrong with a matrix, and where: what in the matrix, and which line or cell of the file."""
 
     place: str
     reason: str
+    spot: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.reason}"
+        return f"{self.place}: {self.reason}" + (f" ({self.spot})" if self.spot else "")
 
 
 class MatrixError(ValueError):
@@ -60,6 +61,7 @@ class Situation:
     description: str
     phrases: tuple[Phrase, ...]
     path: tuple[str, str, str]  # names of levels 1-3
+    class_code: str  # of level 1
     category: str  # code of level 3
     lead: str  # department code
     executing: tuple[str, ...]  # department codes, at least one
@@ -80,8 +82,9 @@ class Situation:
 class Matrix:
     """One version of a pack, immutable: tickets keep the version that classified them."""
 
-    version: str  # name-version-digest: the same content has the same version
+    version: str  # name-edition-digest: the same content has the same version
     name: str
+    edition: str  # what whoever wrote the file calls it
     title: str
     departments: tuple[Department, ...]
     supervisors: tuple[Supervisor, ...]

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +18,13 @@ from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+ABSENT = "is given at no level"
 MAX_BYTES = 4 * 1024 * 1024  # of a pack file
+
+
+# What stands in lists: a cell of a sheet holds several of them, so they may not hold what parts them there.
+Word = Annotated[str, Field(pattern=r"^[^\n;；]+$")]
 
 
 class _Row(BaseModel):
@@ -38,7 +46,7 @@ class _SituationRow(_Cell):
     code: str = Field(max_length=32)
     name: str = Field(max_length=100)
     description: str = Field(max_length=1000)
-    phrases: tuple[str, ...] = Field(min_length=1, max_length=50)
+    phrases: tuple[Word, ...] = Field(min_length=1, max_length=50)
 
 
 class _CategoryRow(_Row):
@@ -74,12 +82,12 @@ class _SupervisorRow(_Row):
 
 class _TypeRow(_Row):
     type: BusinessType
-    words: tuple[str, ...] = Field(min_length=1)
+    words: tuple[Word, ...] = Field(min_length=1)
 
 
 class _RiskWordsRow(_Row):
     points: int = Field(ge=1, le=100)
-    words: tuple[str, ...] = Field(min_length=1)
+    words: tuple[Word, ...] = Field(min_length=1)
 
 
 class _RiskRow(_Row):
@@ -97,8 +105,8 @@ class _ReviewRow(_Row):
 
 class _RulesRow(_Row):
     business_types: tuple[_TypeRow, ...] = ()
-    internal_words: tuple[str, ...] = ()
-    urgent_words: tuple[str, ...] = ()
+    internal_words: tuple[Word, ...] = ()
+    urgent_words: tuple[Word, ...] = ()
     risk: _RiskRow
     review: _ReviewRow
 
@@ -114,27 +122,103 @@ class _Pack(_Row):
     rules: _RulesRow
 
 
+Location = tuple[str | int, ...]  # of a value in the file's form: ("classes", 0, "groups", 1, "name")
+Spot = Callable[[Location], str]  # where that stands in the file, for people
+
+
 def read(source: str | bytes) -> Matrix:
-    """The matrix of a pack's text, or MatrixError naming every wrong place at once (bad YAML: line and column)."""
+    """The matrix of a pack's YAML, or MatrixError naming every wrong place at once (with its line)."""
     if len(source) > MAX_BYTES:
         raise MatrixError((Problem("file", f"is larger than {MAX_BYTES} bytes"),))
     try:
-        raw = yaml.load(source, Loader=_Loader)
+        loader = _Loader(source)
+        node = loader.get_single_node()
+        raw = loader.construct_document(node) if node else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
         raise MatrixError((Problem(place, f"is not YAML: {getattr(error, 'problem', None) or error}"),)) from None
+    return build(raw, lambda location: _line(node, location))
+
+
+def build(raw: Any, spot: Spot) -> Matrix:
+    """The matrix of a pack's form, or MatrixError naming every wrong place at once."""
     try:
         pack = _Pack.model_validate(raw)
     except ValidationError as error:
         raise MatrixError(
-            tuple(Problem(_place(raw, each["loc"]), each["msg"]) for each in error.errors()[:100])
+            tuple(Problem(_place(raw, each["loc"]), each["msg"], spot(each["loc"])) for each in error.errors()[:100])
         ) from None
-    matrix, missing = _matrix(pack)
-    found = missing or problems(matrix)
+    matrix, found = _matrix(pack)
+    if not any(each.reason == ABSENT for each in found):
+        found += problems(matrix)
     if found:
-        raise MatrixError(found)
+        places = _places(pack)
+        raise MatrixError(tuple(replace(each, spot=spot(places.get(each.place, ()))) for each in found))
     return matrix
+
+
+def write(raw: dict[str, Any]) -> str:
+    """A form as YAML; of a matrix's full form `read` makes the same matrix again."""
+    return str(yaml.dump(raw, Dumper=_Dumper, allow_unicode=True, sort_keys=False, default_flow_style=None, width=118))
+
+
+def form(matrix: Matrix) -> dict[str, Any]:
+    """The full form of a matrix: what `build` takes, nothing inherited."""
+    classes: list[dict[str, Any]] = []
+    for each_class, of_class in _runs(matrix.situations, lambda s: (s.class_code, s.path[0])):
+        groups = []
+        for group, of_group in _runs(of_class, lambda s: (s.path[1],)):
+            categories = [
+                {"code": category[0], "name": category[1], "situations": [_situation(each) for each in of_category]}
+                for category, of_category in _runs(of_group, lambda s: (s.category, s.path[2]))
+            ]
+            groups.append({"name": group[0], "categories": categories})
+        classes.append({"code": each_class[0], "name": each_class[1], "groups": groups})
+    return {
+        "name": matrix.name,
+        "version": matrix.edition,
+        "title": matrix.title,
+        "supervisors": [{"code": each.code, "name": each.name} for each in matrix.supervisors],
+        "departments": [{"code": each.code, "name": each.name, "role": each.role} for each in matrix.departments],
+        "classes": classes,
+        "rules": _rules_form(matrix.rules),
+    }
+
+
+def _runs(
+    situations: Iterable[Situation], key: Callable[[Situation], tuple[str, ...]]
+) -> Iterator[tuple[tuple[str, ...], list[Situation]]]:
+    return ((name, list(run)) for name, run in groupby(situations, key))
+
+
+def _situation(situation: Situation) -> dict[str, Any]:
+    return {
+        "code": situation.code,
+        "name": situation.name,
+        "description": situation.description,
+        "phrases": [phrase.text for phrase in situation.phrases],
+        **{key: _plain(getattr(situation, key)) for key in _INHERITED},
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _line(node: Any, location: Location) -> str:
+    """The line where a value stands, or what is above it where it is missing."""
+    for step in location:
+        if isinstance(node, yaml.MappingNode):
+            below = next((value for key, value in node.value if key.value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            below = node.value[step]
+        else:
+            below = None
+        if below is None:
+            break
+        node = below
+    return f"line {node.start_mark.line + 1}" if node else ""
 
 
 def _place(raw: Any, location: Iterable[str | int]) -> str:
@@ -154,44 +238,85 @@ def _place(raw: Any, location: Iterable[str | int]) -> str:
 _INHERITED = tuple(_Cell.model_fields)
 
 
+def _places(pack: _Pack) -> dict[str, Location]:
+    """Where in the form stands what a Problem calls its place; of repeats the last one."""
+    found: dict[str, Location] = {}
+    rows: tuple[_DepartmentRow | _SupervisorRow, ...] = (*pack.departments, *pack.supervisors)
+    for index, each in enumerate(rows):
+        kind = "department" if isinstance(each, _DepartmentRow) else "supervisor"
+        here: Location = (f"{kind}s", index if kind == "department" else index - len(pack.departments))
+        found |= {f"{kind} {each.code}": here, f"{kind} code '{each.code}'": here, f"{kind} name '{each.name}'": here}
+    for location, category, above in _categories(pack):
+        found[f"category {category.code}"] = location
+        for index, row in enumerate(category.situations):
+            here = (*location, "situations", index)
+            found |= {f"situation code '{row.code}'": here, f"situation name '{row.name}'": here}
+            found |= {f"situation {row.code}.{key}": (*here, key) for key in ("code", "name", "phrases")}
+            for key in _INHERITED:
+                levels = ((here, row), *above)
+                giver = next((place for place, level in levels if getattr(level, key) is not None), here)
+                found[f"situation {row.code}.{key}"] = (*giver, key)
+    return found
+
+
+def _categories(pack: _Pack) -> Iterator[tuple[Location, _CategoryRow, tuple[tuple[Location, _Cell], ...]]]:
+    """Every level-3 category: where it stands, its row, and the defaults that hold for it, the nearest first."""
+    for c, each_class in enumerate(pack.classes):
+        for g, group in enumerate(each_class.groups):
+            for k, category in enumerate(group.categories):
+                of_class: Location = ("classes", c)
+                of_group: Location = (*of_class, "groups", g)
+                here: Location = (*of_group, "categories", k)
+                yield (
+                    here,
+                    category,
+                    (
+                        ((*here, "defaults"), category.defaults),
+                        ((*of_group, "defaults"), group.defaults),
+                        ((*of_class, "defaults"), each_class.defaults),
+                        (("defaults",), pack.defaults),
+                    ),
+                )
+
+
 def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
     missing: list[Problem] = []
     situations: list[Situation] = []
-    for each_class in pack.classes:
-        for group in each_class.groups:
-            for category in group.categories:
-                above = (category.defaults, group.defaults, each_class.defaults, pack.defaults)
-                for row in category.situations:
-                    cell = {key: _nearest(key, (row, *above)) for key in _INHERITED}
-                    absent = [key for key, value in cell.items() if value is None]
-                    missing += [Problem(f"situation {row.code}.{key}", "is given at no level") for key in absent]
-                    path = (each_class.name, group.name, category.name)
-                    if not absent:
-                        situations.append(
-                            Situation(
-                                code=row.code,
-                                name=row.name,
-                                description=row.description,
-                                phrases=tuple(map(Phrase.of, row.phrases)),
-                                path=path,
-                                category=category.code,
-                                **cell,
-                            )
-                        )
-    digest = hashlib.sha256(json.dumps(pack.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:8]
+    categories: list[str] = []
+    for location, category, above in _categories(pack):
+        each_class = pack.classes[int(location[1])]
+        group = each_class.groups[int(location[3])]
+        categories.append(category.code)
+        for row in category.situations:
+            cell = {key: _nearest(key, (row, *(level for _, level in above))) for key in _INHERITED}
+            absent = [key for key, value in cell.items() if value is None]
+            missing += [Problem(f"situation {row.code}.{key}", ABSENT) for key in absent]
+            if not absent:
+                situations.append(
+                    Situation(
+                        code=row.code,
+                        name=row.name,
+                        description=row.description,
+                        phrases=tuple(map(Phrase.of, row.phrases)),
+                        path=(each_class.name, group.name, category.name),
+                        class_code=each_class.code,
+                        category=category.code,
+                        **cell,
+                    )
+                )
     matrix = Matrix(
-        version=f"{pack.name}-{pack.version}-{digest}",
+        version="",
         name=pack.name,
+        edition=pack.version,
         title=pack.title,
         departments=tuple(Department(row.code, row.name, row.role) for row in pack.departments),
         supervisors=tuple(Supervisor(row.code, row.name) for row in pack.supervisors),
         situations=tuple(situations),
         rules=_rules(pack.rules),
     )
-    categories = [category.code for c in pack.classes for group in c.groups for category in group.categories]
     missing += [
         Problem(f"category {code}", "stands there more than once")
-        for code in set(categories)
+        for code in sorted(set(categories))
         if categories.count(code) > 1
     ]
     missing += [
@@ -200,7 +325,8 @@ def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
         for phrase in situation.phrases
         if sum(map(len, phrase.pieces)) < 2
     ]
-    return matrix, tuple(missing)
+    digest = hashlib.sha256(json.dumps(form(matrix), sort_keys=True).encode()).hexdigest()[:8]
+    return replace(matrix, version=f"{pack.name}-{pack.version}-{digest}"), tuple(missing)
 
 
 def _nearest(key: str, levels: Iterable[_Cell]) -> Any:
@@ -225,3 +351,20 @@ def _rules(row: _RulesRow) -> Rules:
         ),
         review=ReviewRule(row.review.probability, row.review.margin),
     )
+
+
+def _rules_form(rules: Rules) -> dict[str, Any]:
+    risk = rules.risk
+    return {
+        "business_types": [{"type": each.type, "words": list(each.words)} for each in rules.business_types],
+        "internal_words": list(rules.internal_words),
+        "urgent_words": list(rules.urgent_words),
+        "risk": {
+            "high_from": risk.high_from,
+            "sensitive_points": risk.sensitive_points,
+            "complaint_points": risk.complaint_points,
+            "channels": dict(risk.channels),
+            "words": [{"points": each.points, "words": list(each.words)} for each in risk.words],
+        },
+        "review": {"probability": rules.review.probability, "margin": rules.review.margin},
+    }

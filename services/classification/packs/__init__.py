@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from services.classification.domain import pack, sheet
+from services.classification.domain.matrix import Matrix
+
 FOLDER = Path(__file__).parent
 
 
@@ -14,13 +17,22 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def text(name_or_path: str) -> str:
-    """The text of a pack, by its name or by the path of a file. Raises PackError."""
-    path = FOLDER / f"{name_or_path}.yaml" if name_or_path in names() else Path(name_or_path)
+def text(name: str) -> str:
+    """The text of a pack that comes with Zhida."""
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def read(name_or_path: str) -> Matrix:
+    """The matrix of a pack that comes with Zhida, by its name, or of a file: YAML, or a workbook (.xlsx).
+
+    Raises: PackError where there is no such file, MatrixError with all that is wrong in it.
+    """
+    if name_or_path in names():
+        return pack.read(text(name_or_path))
+    path = Path(name_or_path)
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise PackError(f"{path} is not UTF-8: byte {error.start}") from None
+        data = path.read_bytes()
     except OSError as error:
         known = ", ".join(names())
         raise PackError(f"{path}: {error.strerror}. It is neither a file nor one of the packs {known}") from None
+    return sheet.read(data) if path.suffix.lower() == ".xlsx" else pack.read(data)

@@ -214,7 +214,7 @@ def test_what_is_no_pack_is_refused_with_the_place(text: str | bytes, message: s
 
 def test_missing_file_is_refused_with_the_names_of_the_packs() -> None:
     with pytest.raises(packs.PackError, match="power_95598"):
-        packs.text("no_such_pack")
+        packs.read("no_such_pack")
 
 
 @pytest.mark.parametrize(

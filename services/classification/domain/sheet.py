@@ -1,0 +1,348 @@
+"""A matrix as an Excel workbook, in the four-level layout people use: one row a situation, level cells merged.
+
+| sheet | a row |
+|---|---|
+| 矩阵 | a situation: three levels (left empty or merged: as above), the situation, who leads, executes, supervises, … |
+| 部门, 督办 | a department with its role; a supervisor |
+| 规则 | a rule: which, of what, its words or its number |
+| 说明 | name, version and title of the pack |
+
+A column is found by its heading, Chinese or English. Departments may be given by name or code. Several values of a cell
+stand on lines of their own; semicolons part them too, and between departments also 、 and commas.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
+
+from .matrix import Matrix, MatrixError, Problem
+from .pack import MAX_BYTES, Location, build
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+MOST_ROWS = 20_000  # of a sheet
+MATRIX, DEPARTMENTS, SUPERVISORS, RULES, ABOUT = "矩阵", "部门", "督办", "规则", "说明"
+LEVELS: Final = {
+    "class_code": "一级编码",
+    "class": "一级分类",
+    "group": "二级分类",
+    "category_code": "三级编码",
+    "category": "三级分类",
+}
+SITUATION: Final = {
+    "code": "情况编码",
+    "name": "情况划分",
+    "description": "说明",
+    "phrases": "信号词",
+    "lead": "归口部门",
+    "executing": "责任部门",
+    "supervisor": "督办人",
+    "sla_class": "时限类别",
+    "join_policy": "合并方式",
+    "urgency": "紧急程度",
+    "business_type": "业务类型",
+    "complaint_object": "投诉对象",
+}
+COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
+    MATRIX: LEVELS | SITUATION,
+    DEPARTMENTS: {"code": "编码", "name": "名称", "role": "角色"},
+    SUPERVISORS: {"code": "编码", "name": "名称"},
+    RULES: {"rule": "规则", "key": "项", "value": "值"},
+    ABOUT: {"key": "项", "value": "值"},
+}
+# The levels of the pack's form: keys and their columns, and what lies below.
+NESTED: Final[tuple[tuple[Mapping[str, str], str], ...]] = (
+    ({"code": "class_code", "name": "class"}, "groups"),
+    ({"name": "group"}, "categories"),
+    ({"code": "category_code", "name": "category"}, "situations"),
+)
+WIDTHS: Final = {"description": 40, "phrases": 30, "value": 60, "class": 14, "group": 16, "category": 16, "name": 22}
+_parts = re.compile(r"[\n;；]")
+_departments = re.compile(r"[\n;；、,，]")
+
+Row = tuple[int, dict[str, str]]  # its number in the sheet, and its cells by column
+
+
+def read(data: bytes) -> Matrix:
+    """The matrix of a workbook, or MatrixError naming every wrong cell at once."""
+    book = _Book(data)
+    about = {row["key"]: (number, row["value"]) for number, row in book.rows(ABOUT) if "key" in row and "value" in row}
+    for key, (number, _) in about.items():
+        book.put((key,), ABOUT, number, "value")
+    raw: dict[str, Any] = {key: value for key, (_, value) in about.items()}
+    for field, sheet in (("departments", DEPARTMENTS), ("supervisors", SUPERVISORS)):
+        raw[field] = [row for _, row in book.rows(sheet)]
+        for index, (number, row) in enumerate(book.rows(sheet)):
+            book.put_row((field, index), sheet, number, row)
+    raw["rules"] = _rules(book)
+    raw["classes"] = _classes(book, raw["departments"], raw["supervisors"])
+    try:
+        matrix = build(raw, book.spot)
+    except MatrixError as error:
+        raise MatrixError((*book.faults, *error.problems)) from None
+    if book.faults:
+        raise MatrixError(tuple(book.faults))
+    return matrix
+
+
+class _Book:
+    """A workbook while it is read: its rows, and where in it each value of the pack's form stands."""
+
+    def __init__(self, data: bytes) -> None:
+        from openpyxl import load_workbook
+        from openpyxl.utils.exceptions import InvalidFileException
+
+        if len(data) > MAX_BYTES:
+            raise MatrixError((Problem("file", f"is larger than {MAX_BYTES} bytes"),))
+        try:
+            self._book = load_workbook(io.BytesIO(data), data_only=True)
+        except (BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
+            raise MatrixError((Problem("file", f"is not an Excel workbook (.xlsx): {error}"),)) from None
+        absent = [name for name in COLUMNS if name not in self._book.sheetnames]
+        if absent:
+            raise MatrixError(tuple(Problem(f"sheet {name}", "is missing") for name in absent))
+        self.faults: list[Problem] = []
+        self._letters: dict[str, dict[str, str]] = {}
+        self._rows = {name: list(self._read(name)) for name in COLUMNS}
+        self._spots: dict[Location, str] = {}
+
+    def rows(self, sheet: str) -> list[Row]:
+        """The rows of a sheet that hold anything."""
+        return self._rows[sheet]
+
+    def put(self, location: Location, sheet: str, number: int, column: str) -> None:
+        """Say that a value of the form stands in that cell."""
+        letter = self._letters[sheet].get(column, "")
+        self._spots[location] = f"sheet {sheet}, cell {letter}{number}" if letter else f"sheet {sheet}, row {number}"
+
+    def put_row(self, location: Location, sheet: str, number: int, columns: Iterable[str]) -> None:
+        """The same for a row of the form and each of its columns."""
+        self._spots[location] = f"sheet {sheet}, row {number}"
+        for column in columns:
+            self.put((*location, column), sheet, number, column)
+
+    def spot(self, location: Location) -> str:
+        """Where a value stands, or what is above it where it is missing."""
+        for length in range(len(location), 0, -1):
+            if found := self._spots.get(location[:length]):
+                return found
+        return ""
+
+    def _read(self, name: str) -> Iterator[Row]:
+        sheet: Any = self._book[name]
+        if sheet.max_row > MOST_ROWS:
+            raise MatrixError((Problem(f"sheet {name}", f"has more than {MOST_ROWS} rows"),))
+        merged = {
+            (row, column): (area.min_row, area.min_col)
+            for area in sheet.merged_cells.ranges
+            for row in range(area.min_row, area.max_row + 1)
+            for column in range(area.min_col, area.max_col + 1)
+        }
+        cells = [[_text(cell.value) for cell in row] for row in sheet.iter_rows()]
+        for (line, column), (first, left) in merged.items():
+            cells[line - 1][column - 1] = cells[first - 1][left - 1]
+        header = next((index for index, row in enumerate(cells) if sum(map(bool, row)) > 1), 0)
+        columns = self._columns(name, cells[header] if cells else [])
+        for number, row in enumerate(cells[header + 1 :], header + 2):
+            if found := {key: row[place] for key, place in columns.items() if row[place]}:
+                yield number, found
+
+    def _columns(self, name: str, header: list[str]) -> dict[str, int]:
+        from openpyxl.utils import get_column_letter
+
+        found: dict[str, int] = {}
+        for place, heading in enumerate(header):
+            words = set(heading.lower().split())
+            column = next((key for key, chinese in COLUMNS[name].items() if words & {key, chinese}), None)
+            if column and column not in found:
+                found[column] = place
+        self.faults += [
+            Problem(f"sheet {name}", f"has no column {chinese} ({key})")
+            for key, chinese in COLUMNS[name].items()
+            if key not in found
+        ]
+        self._letters[name] = {column: get_column_letter(place + 1) for column, place in found.items()}
+        return found
+
+
+def _text(value: Any) -> str:
+    """A cell's value as it would be written in a file."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
+
+
+def _split(text: str, between: re.Pattern[str] = _parts) -> list[str]:
+    return [part.strip() for part in between.split(text) if part.strip()]
+
+
+def _classes(book: _Book, departments: list[dict[str, str]], supervisors: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The rows of the matrix under their levels."""
+    of_department = {row["name"]: row["code"] for row in departments if {"name", "code"} <= row.keys()}
+    of_supervisor = {row["name"]: row["code"] for row in supervisors if {"name", "code"} <= row.keys()}
+    classes: list[dict[str, Any]] = []
+    above: dict[str, str] = {}
+    for number, row in book.rows(MATRIX):
+        above = _levels(row, above)
+        rows: list[dict[str, Any]] = classes
+        here: Location = ("classes",)
+        for columns, below in NESTED:
+            known = {key: above[column] for key, column in columns.items() if column in above}
+            if not rows or {key: value for key, value in rows[-1].items() if key != below} != known:
+                rows.append({**known, below: []})
+                book.put_row((*here, len(rows) - 1), MATRIX, number, ())
+                for key, column in columns.items():
+                    book.put((*here, len(rows) - 1, key), MATRIX, number, column)
+            here, rows = (*here, len(rows) - 1, below), rows[-1][below]
+        situation: dict[str, Any] = {key: row[key] for key in SITUATION if key in row}
+        for key, split in (("phrases", _parts), ("executing", _departments)):
+            if key in situation:
+                situation[key] = _split(situation[key], split)
+        if "lead" in row:
+            situation["lead"] = of_department.get(row["lead"], row["lead"])
+        if "executing" in row:
+            situation["executing"] = [of_department.get(name, name) for name in situation["executing"]]
+        if "supervisor" in row:
+            situation["supervisor"] = of_supervisor.get(row["supervisor"], row["supervisor"])
+        book.put_row((*here, len(rows)), MATRIX, number, SITUATION)
+        rows.append(situation)
+    return classes
+
+
+def _levels(row: dict[str, str], above: dict[str, str]) -> dict[str, str]:
+    """A row's levels: an empty cell is as the row above, unless a level before it is another one."""
+    levels: dict[str, str] = {}
+    other = False
+    for column in LEVELS:
+        if column in row:
+            levels[column] = row[column]
+            other = other or row[column] != above.get(column)
+        elif column in above and not other:
+            levels[column] = above[column]
+    return levels
+
+
+def _rules(book: _Book) -> dict[str, Any]:
+    """The rows of the rules as a pack has them."""
+    rules: dict[str, Any] = {"business_types": [], "risk": {"channels": {}, "words": []}, "review": {}}
+    book.put_row(("rules",), RULES, 1, ())
+    for number, row in book.rows(RULES):
+        rule, key, value = row.get("rule", ""), row.get("key", ""), row.get("value", "")
+        here: Location = ("rules", rule, key)
+        match rule:
+            case "business_type":
+                here = ("rules", "business_types", len(rules["business_types"]))
+                rules["business_types"].append({"type": key, "words": _split(value)})
+            case "internal_words" | "urgent_words":
+                here = ("rules", rule)
+                rules[rule] = _split(value)
+            case "risk_words":
+                here = ("rules", "risk", "words", len(rules["risk"]["words"]))
+                rules["risk"]["words"].append({"points": key, "words": _split(value)})
+            case "risk_channel":
+                here = ("rules", "risk", "channels", key)
+                rules["risk"]["channels"][key] = value
+            case "risk" | "review" if key:
+                rules[rule][key] = value
+            case _:
+                known = "business_type, internal_words, urgent_words, risk, risk_channel, risk_words or review"
+                cell = f"sheet {RULES}, row {number}"
+                book.faults.append(Problem(f"rule '{rule}'", f"is none of {known}, or lacks its 项 (key)", cell))
+        book.put_row(here, RULES, number, ())
+    return rules
+
+
+def write(raw: dict[str, Any]) -> bytes:
+    """A full form as a workbook; of a matrix's own `read` makes the same matrix again."""
+    from openpyxl import Workbook
+    from openpyxl.utils.exceptions import IllegalCharacterError
+
+    book = Workbook()
+    del book[book.sheetnames[0]]
+    try:
+        for name, rows in (
+            (MATRIX, list(_flat(raw))),
+            (DEPARTMENTS, [list(row.values()) for row in raw["departments"]]),
+            (SUPERVISORS, [list(row.values()) for row in raw["supervisors"]]),
+            (RULES, list(_flat_rules(raw["rules"]))),
+            (ABOUT, [[key, raw[key]] for key in ("name", "version", "title")]),
+        ):
+            _sheet(book.create_sheet(name), COLUMNS[name], rows)
+    except IllegalCharacterError as error:
+        raise MatrixError((Problem("matrix", f"holds a character that no workbook may: {error}"),)) from None
+    _merge(book[MATRIX])
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def _flat(raw: dict[str, Any]) -> Iterator[list[str]]:
+    departments = _names(raw["departments"])
+    supervisors = _names(raw["supervisors"])
+    for each_class in raw["classes"]:
+        for group in each_class["groups"]:
+            for category in group["categories"]:
+                for row in category["situations"]:
+                    shown = row | {
+                        "phrases": "\n".join(row["phrases"]),
+                        "lead": departments[row["lead"]],
+                        "executing": "\n".join(departments[code] for code in row["executing"]),
+                        "supervisor": supervisors[row["supervisor"]],
+                    }
+                    levels = (each_class["code"], each_class["name"], group["name"], category["code"], category["name"])
+                    yield [*levels, *(shown[key] for key in SITUATION)]
+
+
+def _names(rows: list[dict[str, str]]) -> dict[str, str]:
+    """Code → what stands in a cell for it: its name, unless that could be read as something else."""
+    codes = {row["code"] for row in rows}
+    return {
+        row["code"]: row["code"] if row["name"] in codes or _departments.search(row["name"]) else row["name"]
+        for row in rows
+    }
+
+
+def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:
+    risk = rules["risk"]
+    yield from (["business_type", each["type"], "\n".join(each["words"])] for each in rules["business_types"])
+    for rule in ("internal_words", "urgent_words"):
+        if rules[rule]:
+            yield [rule, "", "\n".join(rules[rule])]
+    yield from (["risk", key, risk[key]] for key in ("high_from", "sensitive_points", "complaint_points"))
+    yield from (["risk_channel", channel, points] for channel, points in risk["channels"].items())
+    yield from (["risk_words", each["points"], "\n".join(each["words"])] for each in risk["words"])
+    yield from (["review", key, value] for key, value in rules["review"].items())
+
+
+def _sheet(sheet: "Worksheet", columns: Mapping[str, str], rows: list[list[Any]]) -> None:
+    from openpyxl.styles import Alignment, Font
+    from openpyxl.utils import get_column_letter
+
+    sheet.append([f"{chinese} {key}" for key, chinese in columns.items()])
+    for number, row in enumerate(rows, 2):
+        for place, value in enumerate(row, 1):
+            cell = sheet.cell(number, place, value)
+            cell.alignment = Alignment(wrap_text=True, vertical="top")
+            if isinstance(value, str):
+                cell.data_type = "s"  # whatever it begins with
+    for place, key in enumerate(columns, 1):
+        sheet.cell(1, place).font = Font(bold=True)
+        sheet.column_dimensions[get_column_letter(place)].width = WIDTHS.get(key, 16)
+    sheet.freeze_panes = "A2"
+
+
+def _merge(sheet: "Worksheet") -> None:
+    """Merge what is the same below each other in the levels, as far as the levels before are the same."""
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2, max_col=len(LEVELS))]
+    for place in range(len(LEVELS)):
+        first = 0
+        for number in range(1, len(rows) + 1):
+            if number == len(rows) or rows[number][: place + 1] != rows[first][: place + 1]:
+                if number - first > 1:
+                    sheet.merge_cells(
+                        start_row=first + 2, end_row=number + 1, start_column=place + 1, end_column=place + 1
+                    )
+                first = number
