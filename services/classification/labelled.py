@@ -44,8 +44,10 @@ def read(
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     group_column: str | None = None,
+    labels_wanted: bool = True,
 ) -> Labelled:
-    """The labelled rows of these files; columns not named are found by their usual names.
+    """The rows of these files; columns not named are found by their usual names. Where labels are not wanted each row's
+    is empty.
 
     Raises: FileError for a file that is missing, not UTF-8, not CSV, empty, or without such columns.
     """
@@ -58,19 +60,19 @@ def read(
     for path in paths:
         header, rows = _rows(path)
         wanted = tuple(text_columns) or next((each for each in TEXTS if set(each) <= set(header)), ())
-        label = label_column or next((name for name in LABELS if name in header), None)
+        label = (label_column or next((name for name in LABELS if name in header), None)) if labels_wanted else ""
         group = group_column or next((name for name in GROUPS if name in header), None)
-        missing = [name for name in (*wanted, label, group) if name is not None and name not in header]
+        missing = [name for name in (*wanted, label, group) if name and name not in header]
         if missing or not wanted or label is None:
-            what = f"no column {', '.join(missing)}" if missing else "no column of text or label found by its name"
-            raise FileError(
-                f"{path}: {what}; it has: {', '.join(header)}. Name them with --text-columns, --label-column"
-            )
+            sought = "text or label" if labels_wanted else "text"
+            what = f"no column {', '.join(missing)}" if missing else f"no column of {sought} found by its name"
+            options = "--text-columns, --label-column" if labels_wanted else "--text-columns"
+            raise FileError(f"{path}: {what}; it has: {', '.join(header)}. Name them with {options}")
         left_out: list[int] = []
         for line, row in rows:
             parts = [(row.get(name) or "").strip() for name in wanted]
-            name = (row.get(label) or "").strip()
-            if not name or not any(parts):
+            name = (row.get(label) or "").strip() if label else ""
+            if not any(parts) or (labels_wanted and not name):
                 left_out.append(line)
                 continue
             titles.append(parts[0] if len(parts) > 1 else "")
@@ -79,10 +81,12 @@ def read(
             key = (row.get(group) or "").strip() if group else ""
             groups.append(f"{path}:{key}" if key else f"{path}:line {line}")
             grouped = grouped or bool(key)
-        notes.append(f"{path}: {len(rows) - len(left_out)} rows, text from {'+'.join(wanted)}, label from {label}")
+        said = f", label from {label}" if label else ""
+        notes.append(f"{path}: {len(rows) - len(left_out)} rows, text from {'+'.join(wanted)}{said}")
         if left_out:
             some = ", ".join(map(str, left_out[:SHOWN])) + (" …" if len(left_out) > SHOWN else "")
-            notes.append(f"{path}: {len(left_out)} rows without text or label left out (lines {some})")
+            lacking = "text or label" if labels_wanted else "text"
+            notes.append(f"{path}: {len(left_out)} rows without {lacking} left out (lines {some})")
     return Labelled(tuple(titles), tuple(texts), tuple(labels), tuple(groups) if grouped else None, tuple(notes))
 
 

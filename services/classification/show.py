@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from services.classification.domain.evaluation import Comparison, Evaluation
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.score import Report
+from services.classification.domain.what_if import Outcome
+
+MOST = 20  # kinds of change that are named
 
 
 def matrix_lines(matrix: Matrix, full: bool) -> Iterator[str]:
@@ -57,3 +60,30 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         else "each cross-validated on its own rows"
     )
     yield f"macro-F1 {comparison.new:.4f}, the model in force {comparison.old:.4f}, {where}"
+
+
+def what_if_lines(outcome: Outcome) -> Iterator[str]:
+    """What a draft would change: sums, departments against departments, and the situations with the most tickets."""
+    yield f"{outcome.before} → {outcome.after}: {outcome.tickets} tickets"
+    for name, what in (
+        ("elsewhere", "would go to other executing departments"),
+        ("other_lead", "would have another lead department"),
+        ("other_clocks", "would have other clocks"),
+        ("more_reviews", "would wait for a person, and do not now"),
+        ("fewer_reviews", "would not wait for a person any more"),
+    ):
+        count = getattr(outcome, name)
+        some = f"   such as {', '.join(outcome.examples[name])}" if count else ""
+        yield f"{count:8} {count / max(outcome.tickets, 1):6.1%}  {what}{some}"
+    rows = list(dict.fromkeys(before for before, _ in outcome.table))
+    columns = list(dict.fromkeys(after for _, after in outcome.table))
+    if rows:
+        width = max(map(len, rows))
+        yield f"{'now ↓ then →':{width}}" + "".join(f"  {name:>8}" for name in columns)
+        for row in rows:
+            counts = [(outcome.table.get((row, column), 0), max(len(column), 8)) for column in columns]
+            yield f"{row:{width}}" + "".join(f"  {count or '.':>{wide}}" for count, wide in counts)
+    for (old, new), count in list(outcome.situations.items())[:MOST]:
+        yield f"{count:8}  {old} → {new}   such as {', '.join(outcome.examples[f'{old} → {new}'])}"
+    if len(outcome.situations) > MOST:
+        yield f"          and {len(outcome.situations) - MOST} kinds more"

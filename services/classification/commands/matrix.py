@@ -1,24 +1,33 @@
 """`zhida classification matrix …`."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
 from libs.shared.db import Poison
+from libs.shared.keep import first_id
 from libs.shared.service import Running
-from services.classification import packs, registry, store
+from services.classification import labelled, packs, registry, replay, store
 from services.classification.commands.run import by_option, matrix_of, reason_option, with_running
 from services.classification.domain import sheet, skeleton
 from services.classification.domain.matrix import MatrixError
 from services.classification.domain.pack import form, write
-from services.classification.show import matrix_lines
+from services.classification.domain.what_if import Outcome
+from services.classification.show import matrix_lines, what_if_lines
 
 
 @click.group()
 def matrix() -> None:
-    """The responsibility matrix: begin, check, load, show, export, put in force again."""
+    """The responsibility matrix: begin, check, what-if, load, show, export, put in force again."""
 
 
 @matrix.command("load")
@@ -101,6 +110,92 @@ def _write(path: Path, raw: dict[str, Any]) -> None:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
+
+
+@matrix.command("what-if")
+@click.argument("draft", metavar="NAME|FILE")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 400), help="Tickets of how many days.")
+@click.option(
+    "--tickets", "files", multiple=True, type=click.Path(path_type=Path), help="Instead: of these files (CSV)."
+)
+@click.option("--text-columns", default="", help="Of the files. One column, or title and text: title,body.")
+@click.option("--against", metavar="NAME|FILE", help="Instead of the matrix and model in force; needs --tickets.")
+@click.option("--json", "as_json", is_flag=True, help="The whole outcome as JSON on standard output.")
+def what_if(
+    draft: str, *, days: int, files: tuple[Path, ...], text_columns: str, against: str | None, as_json: bool
+) -> None:
+    """Say what would have been otherwise, had DRAFT been in force: tickets that would go elsewhere, other clocks, new
+    reviews, with examples. Changes nothing.
+    """
+    if against and not files:
+        raise click.UsageError(
+            "--against needs --tickets: the tickets in the database were classified by what is in force"
+        )
+    try:
+        after = replay.Recipe(write(form(registry.read_pack(draft))), None)
+        named = _named(files, text_columns) if files else None
+        if against and named is not None:
+            before = replay.Recipe(write(form(registry.read_pack(against))), None)
+            outcome = asyncio.run(_replayed(before, after, _chunks(named), len(named)))
+        else:
+
+            async def work(running: Running) -> Outcome:
+                before = await _in_force(running)
+                if named is not None:
+                    return await _replayed(before, replace(after, model=before.model), _chunks(named), len(named))
+                first = first_id(running.now() - timedelta(days=days))
+                count = await store.ticket.count_since(running, first)
+                return await _replayed(before, replace(after, model=before.model), _past(running, first), count)
+
+            outcome = with_running(work)
+    except (Poison, labelled.FileError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(outcome.plain(), ensure_ascii=False))
+    else:
+        click.echo("\n".join(what_if_lines(outcome)))
+
+
+async def _in_force(running: Running) -> replay.Recipe:
+    version = (await store.registry.in_force(running)).get("model")
+    row = await store.registry.model(running, version) if version else None
+    return replay.Recipe(write(form(await matrix_of(running))), row.bytes if row else None)
+
+
+async def _replayed(
+    before: replay.Recipe, after: replay.Recipe, chunks: AsyncIterator[Sequence[replay.Named]], count: int
+) -> Outcome:
+    """With a progress bar; a model that does not fit the draft is left aside, as it will be."""
+    after, unfit = await asyncio.to_thread(replay.fitting, after)
+    if unfit:
+        click.echo(f"the model in force does not fit the draft, which stands alone here: {unfit}", err=True)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("classifying", total=count)
+        return await replay.replay(before, after, chunks, lambda done: progress.advance(task, done))
+
+
+def _named(files: tuple[Path, ...], text_columns: str) -> list[replay.Named]:
+    """The tickets of files, each by its number among them."""
+    names = [name.strip() for name in text_columns.split(",") if name.strip()]
+    found = labelled.read(files, text_columns=names, labels_wanted=False)
+    click.echo("\n".join(found.notes), err=True)
+    at = datetime.now(UTC).isoformat()
+    return [
+        (f"#{number}", {"channel": "95598", "external_ref": str(number), "title": title, "text": text, "opened_at": at})
+        for number, (title, text) in enumerate(zip(found.titles, found.texts, strict=True), 1)
+    ]
+
+
+async def _chunks(named: list[replay.Named]) -> AsyncIterator[Sequence[replay.Named]]:
+    for first in range(0, len(named), replay.CHUNK):
+        yield named[first : first + replay.CHUNK]
+
+
+async def _past(running: Running, after: UUID) -> AsyncIterator[Sequence[replay.Named]]:
+    """Tickets from the database, by their ids."""
+    while rows := await store.ticket.since(running, after, replay.CHUNK):
+        yield [(str(row.id), row.ticket) for row in rows]
+        after = rows[-1].id
 
 
 @matrix.command("show")

@@ -107,9 +107,9 @@ class Classifier:
             words=tuple(dict.fromkeys((*heard.phrases.get(best, ()), *words)))[:REASONS],
         )
 
-    def classify(self, ticket: Ticket) -> Verdict:
-        """The verdict on one ticket."""
-        reading = Reading.of(ticket.title, ticket.text)
+    def classify(self, ticket: Ticket, reading: Reading | None = None) -> Verdict:
+        """The verdict on one ticket; `reading`: of its title and text, where somebody has read it already."""
+        reading = reading or Reading.of(ticket.title, ticket.text)
         judged = self.judge(reading)
         situation, rules, text = self.matrix.situations[judged.best], self.matrix.rules, reading.whole
         kind = rule.business_type(rules, ticket, text, situation.business_type)

@@ -33,6 +33,8 @@ DECIDE = text("""
     WHERE id = :id""")
 ONE = text("SELECT * FROM ticket WHERE id = :id")
 KNOWN = text("SELECT n.id AS ticket_id FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id")
+SINCE = text("SELECT id, ticket FROM ticket WHERE id > :after ORDER BY id LIMIT :limit")
+COUNT_SINCE = text("SELECT count(*) AS tickets FROM ticket WHERE id > :after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +94,13 @@ async def one(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None
         source.rows(ONE, id=ticket_id) if isinstance(source, Transaction) else source.read(ONE, id=ticket_id)
     )
     return found[0] if found else None
+
+
+async def count_since(running: Running, after: UUID) -> int:
+    """How many tickets have a higher id; reads them all, for commands alone."""
+    return int((await running.read(COUNT_SINCE, after=after))[0].tickets)
+
+
+async def since(running: Running, after: UUID, limit: int) -> Sequence[Row[Any]]:
+    """The next tickets by id, which is by time."""
+    return await running.read(SINCE, after=after, limit=limit)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from click.testing import CliRunner, Result
 
 from libs.operate.cli import zhida
 from libs.shared.contracts.classification import TicketClassified
+from libs.shared.events import uuid7
+from services.classification import packs
 from services.classification.current import current
+from services.classification.domain import pack
 from tests.integration.classification.conftest import received
 from tests.running import Harness
 
@@ -63,6 +67,62 @@ async def test_matrix_is_loaded_shown_and_put_in_force_again(classification: Har
     assert "by owner" in history
     assert "back" in history
     assert (await current(classification.running).refresh()).matrix.name == "power_95598"
+
+
+async def test_exported_matrix_comes_back_as_it_was(classification: Harness, tmp_path: Path) -> None:
+    await current(classification.running).refresh()
+    version = (await good(classification, "matrix", "list")).split()[0]
+    for name in ("matrix.xlsx", "matrix.yaml"):
+        assert version in await good(classification, "matrix", "export", tmp_path / name)
+        assert version in await good(None, "matrix", "check", tmp_path / name)
+        assert f"in force: {version}" in await good(classification, "matrix", "load", tmp_path / name)
+    assert len(await classification.rows("SELECT 1 FROM activation")) == 1
+
+
+async def test_new_pack_says_what_is_still_to_be_done(tmp_path: Path) -> None:
+    names = ("--name", "new", "--title", "新", "--lead", "归口部", "--executing", "责任部", "--supervisor", "督办人")
+    listed = tmp_path / "list.csv"
+    listed.write_text("一级,二级,三级\n供电,停电,停电\n供电,停电,计划停电\n", encoding="utf-8")
+    made = await good(None, "matrix", "new", listed, tmp_path / "new.xlsx", *names)
+    assert "'计划停电' is claimed by situation C1-01-1 too, with '停电' (sheet 矩阵, cell I3)" in made
+    again = await command(None, "matrix", "new", listed, tmp_path / "new.xlsx", *names)
+    assert "exists already" in again.output
+    listed.write_text("一级,二级,三级\n供电,,停电\n", encoding="utf-8")
+    bad = await command(None, "matrix", "new", listed, tmp_path / "other.yaml", *names)
+    assert "line 2: level 2 is empty" in bad.output
+    assert not (tmp_path / "other.yaml").exists()
+
+
+async def test_what_if_says_who_would_get_the_tickets_of_the_last_days(classification: Harness, tmp_path: Path) -> None:
+    await current(classification.running).refresh()
+    now = datetime.now(UTC)
+    text = "高压线走向不合理，线路路径从居民楼上方通过，高压走廊太近。"
+    events = [received(text, ticket_id=uuid7(now - timedelta(days=age))) for age in (1, 2, 40)]
+    await classification.hear(*events)
+    form = pack.form(packs.read("power_95598"))
+    [line] = [row for row in form["classes"][0]["groups"][0]["categories"][1]["situations"] if row["code"] == "A02-1"]
+    line["executing"] = ["repair_centre"]
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(pack.write(form), encoding="utf-8")
+    found = json.loads(await good(classification, "matrix", "what-if", draft, "--json"))
+    assert (found["tickets"], found["elsewhere"], found["other_clocks"]) == (2, 2, 0)
+    assert found["table"] == [["transmission_station", "repair_centre", 2]]
+    assert set(found["examples"]["A02-1 → A02-1"]) == {str(event.ticket_id) for event in events[:2]}
+    shown = await good(classification, "matrix", "what-if", draft, "--days", "100")
+    assert "3 100.0%  would go to other executing departments" in shown
+    assert len(await classification.rows("SELECT 1 FROM activation")) == 1
+
+
+async def test_what_if_of_a_file_needs_no_database(tmp_path: Path) -> None:
+    tickets = tmp_path / "tickets.csv"
+    tickets.write_text("title,text\n公交车,公交车司机甩客\n,\n出租车,出租车拒载\n", encoding="utf-8")
+    line = ("matrix", "what-if", "city_12345", "--against", "city_12345", "--tickets", tickets)
+    result = await command(None, *line)
+    assert result.exit_code == 0, result.output
+    assert "2 tickets" in result.stdout
+    assert "1 rows without text left out (lines 3)" in result.output
+    alone = await command(None, *line[:-2])
+    assert "--against needs --tickets" in alone.output
 
 
 async def test_bad_pack_changes_nothing_and_says_everything(classification: Harness, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A matrix alone, and with a model: situation, route, words, thresholds."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,19 @@ from services.classification.domain.text import Reading
 POWER = pack.read(packs.text("power_95598"))
 CITY = pack.read(packs.text("city_12345"))
 COLD = Classifier(POWER)
-with (Path(__file__).parent / "cold_start.csv").open(encoding="utf-8") as file:
-    PLAIN_WORDS = [(row["situation"], row["title"], row["text"]) for row in csv.DictReader(file)]
+
+
+def plain_words() -> Iterator[tuple[str, str, str, str]]:
+    """Pack, situation, title and text of tickets in customers' own words."""
+    for path in sorted(Path(__file__).parent.glob("cold_start_*.csv")):
+        with path.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                yield path.stem.removeprefix("cold_start_"), row["situation"], row["title"], row["text"]
+
+
+@cache
+def cold(name: str) -> Classifier:
+    return Classifier(packs.read(name))
 
 
 def ticket(title: str, text: str) -> Ticket:
@@ -39,9 +52,9 @@ def model(matrix_labels: tuple[str, ...], word_of: dict[str, str]) -> Model:
     return Model(matrix_labels, vocabulary, ones, weights, nothing, mix, nothing)
 
 
-@pytest.mark.parametrize(("situation", "title", "text"), PLAIN_WORDS, ids=[row[0] for row in PLAIN_WORDS])
-def test_cold_start_finds_the_situation_of_plain_words(situation: str, title: str, text: str) -> None:
-    verdict = COLD.classify(ticket(title, text))
+@pytest.mark.parametrize(("name", "situation", "title", "text"), list(plain_words()))
+def test_cold_start_finds_the_situation_of_plain_words(name: str, situation: str, title: str, text: str) -> None:
+    verdict = cold(name).classify(ticket(title, text))
     assert verdict.situation.code == situation
     assert verdict.sure
     assert verdict.words
@@ -99,7 +112,7 @@ def test_labels_that_do_not_fit_the_matrix_are_named(labels: tuple[str, ...], me
 
 def test_stricter_thresholds_send_more_to_a_person() -> None:
     strict = replace(POWER, rules=replace(POWER.rules, review=replace(POWER.rules.review, probability=1.0)))
-    assert not Classifier(strict).classify(ticket("", PLAIN_WORDS[0][2])).sure
+    assert not Classifier(strict).classify(ticket("", next(plain_words())[3])).sure
 
 
 def test_decision_of_a_person_is_certain_and_keeps_what_the_person_said() -> None:

@@ -110,6 +110,16 @@ def test_city_pack_has_the_seven_departments_and_each_class_is_led_by_its_own() 
     }
 
 
+def test_telecom_pack_has_maintenance_and_construction_under_departments_of_their_own() -> None:
+    telecom = packs.read("telecom_10000")
+    leads = {
+        kind: {s.lead for s in telecom.situations if s.sla_class == kind} for kind in ("maintenance", "construction")
+    }
+    assert leads["construction"] == {"construction", "enterprise"}
+    assert "operations" in leads["maintenance"]
+    assert {department.role for department in telecom.departments} == {"lead", "executing"}
+
+
 def test_same_content_has_the_same_version_and_a_changed_cell_another() -> None:
     raw = small()
     before = pack.read(yaml.safe_dump(raw)).version

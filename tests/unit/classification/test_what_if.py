@@ -1,0 +1,56 @@
+"""What another matrix would change: departments, lead, clocks, reviews, each with the tickets it would concern."""
+
+from dataclasses import replace
+
+from services.classification import packs
+from services.classification.domain.matrix import Matrix
+from services.classification.domain.what_if import NOBODY, Tally
+
+POWER = packs.read("power_95598")
+
+
+def changed(**cell: object) -> Matrix:
+    """The matrix with its first situation changed."""
+    first, *others = POWER.situations
+    return replace(POWER, version="draft", situations=(replace(first, **cell), *others))  # type: ignore[arg-type]
+
+
+def test_ticket_that_goes_elsewhere_stands_in_the_table_and_is_named() -> None:
+    assert POWER.situations[0].executing == ("transmission_station",)
+    tally = Tally(POWER, changed(executing=("district_bureau", "repair_centre"), lead="marketing"))
+    same = ("A01-1", "normal", True)
+    tally.add([(f"t{number}", same, same) for number in range(7)])  # type: ignore[misc]
+    found = tally.outcome
+    assert (found.tickets, found.elsewhere, found.other_lead, found.other_clocks) == (7, 7, 7, 0)
+    assert found.table == {("transmission_station", "district_bureau"): 7, (NOBODY, "repair_centre"): 7}
+    assert found.situations == {("A01-1", "A01-1"): 7}
+    assert found.examples["elsewhere"] == ("t0", "t1", "t2", "t3", "t4")
+
+
+def test_ticket_that_stays_is_on_the_diagonal() -> None:
+    tally = Tally(POWER, POWER)
+    tally.add([("t", ("A01-2", "normal", True), ("A01-2", "normal", True))])
+    found = tally.outcome
+    assert (found.elsewhere, found.situations, found.examples) == (0, {}, {})
+    assert found.table == {(code, code): 1 for code in ("transmission_station", "district_bureau")}
+
+
+def test_other_clocks_and_reviews_are_counted() -> None:
+    tally = Tally(POWER, changed(sla_class="maintenance"))
+    assert POWER.situations[0].sla_class == "construction"
+    tally.add(
+        [
+            ("class", ("A01-1", "normal", True), ("A01-1", "normal", True)),
+            ("urgency", ("A01-2", "normal", True), ("A01-2", "urgent", True)),
+            ("more", ("A01-2", "normal", True), ("A01-2", "normal", False)),
+            ("fewer", ("A01-2", "normal", False), ("A01-2", "normal", True)),
+        ]
+    )
+    found = tally.outcome
+    assert (found.other_clocks, found.more_reviews, found.fewer_reviews) == (2, 1, 1)
+    assert found.examples == {
+        "other_clocks": ("class", "urgency"),
+        "more_reviews": ("more",),
+        "fewer_reviews": ("fewer",),
+    }
+    assert found.plain()["table"][0] == ["transmission_station", "transmission_station", 4]
