@@ -8,6 +8,7 @@ from services.classification.domain.score import Report
 from services.classification.domain.what_if import Outcome
 
 MOST = 20  # kinds of change that are named
+MOST_CONFUSED = 10  # pairs of labels
 
 
 def matrix_lines(matrix: Matrix, full: bool) -> Iterator[str]:
@@ -33,7 +34,7 @@ def matrix_lines(matrix: Matrix, full: bool) -> Iterator[str]:
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """Accuracy, F1 per label, accuracy at coverage."""
+    """Accuracy, F1 per label, accuracy at coverage, calibration, confusion."""
     figures = f"accuracy {report.accuracy:.4f}  macro-F1 {report.macro_f1:.4f}  log loss {report.log_loss:.4f}"
     yield f"{report.rows} rows  {figures}"
     yield "precision  recall      F1    rows  label"
@@ -42,6 +43,12 @@ def report_lines(report: Report) -> Iterator[str]:
     yield "coverage  accuracy  least probability"
     for share, accuracy, least in report.coverage:
         yield f"{share:8.0%}  {accuracy:8.4f}  {least:17.4f}"
+    yield f"says    is right    rows   calibration error {report.calibration_error:.4f}"
+    for said, right, rows in report.calibration:
+        yield f"{said:6.1%}  {right:8.1%}  {rows:6}"
+    yield "taken for another most often:"
+    for label, said_label, rows in report.confusion[:MOST_CONFUSED]:
+        yield f"{rows:6}  {label} → {said_label}"
 
 
 def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:

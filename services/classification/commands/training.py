@@ -125,6 +125,9 @@ def _learn(data: labelled.Labelled, matrix: Matrix) -> "Trained":
 @click.option("--model-file", type=click.Path(path_type=Path), help="A file of `train --out`; uses no database.")
 @click.option("--pack", help="With --model-file, or alone: judge this pack, without a database.")
 @click.option("--json", "as_json", is_flag=True, help="The whole report as JSON on standard output.")
+@click.option(
+    "--plots", type=click.Path(path_type=Path, file_okay=False), help="Draw coverage, calibration, confusion."
+)
 def evaluate(
     files: tuple[Path, ...],
     text_columns: str,
@@ -135,8 +138,9 @@ def evaluate(
     model_file: Path | None,
     pack: str | None,
     as_json: bool,
+    plots: Path | None,
 ) -> None:
-    """Classify labelled FILES (CSV) and compare: accuracy, macro-F1, per label, coverage, time a ticket."""
+    """Classify labelled FILES (CSV) and compare: accuracy, F1, confusion, coverage, calibration, time a ticket."""
     data = _labelled(files, text_columns, label_column, group_column)
 
     async def in_database(running: Running) -> Classifier:
@@ -158,7 +162,22 @@ def evaluate(
             )
     except (LabelError, linear.ModelError, OSError, Poison) as error:
         raise click.ClickException(str(error)) from None
+    if plots:
+        _draw(found, plots)
     if as_json:
         click.echo(json.dumps({**asdict(found), "matrix": classifier.matrix.version}, ensure_ascii=False))
     else:
         click.echo("\n".join(evaluation_lines(found)))
+
+
+def _draw(found: evaluation.Evaluation, folder: Path) -> None:
+    """Write the plots. Raises ClickException where nothing can draw them."""
+    try:
+        from services.classification import plot
+    except ImportError:
+        raise click.ClickException("--plots needs matplotlib: pip install 'zhida[plots]'") from None
+    try:
+        for path in plot.draw(found.report, folder):
+            click.echo(f"wrote {path}", err=True)
+    except OSError as error:
+        raise click.ClickException(f"{folder}: {error.strerror}") from None

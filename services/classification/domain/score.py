@@ -1,5 +1,8 @@
-"""How good a classifier is: accuracy, F1 per label, and how right it is on the share it is surest of."""
+"""How good a classifier is: accuracy, F1 and confusion per label, how right it is on the share it is surest of, and
+whether it is as often right as it says (calibration).
+"""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+BINS = 10  # of probability, equally wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,9 @@ class Report:
     log_loss: float
     labels: tuple[LabelScore, ...]
     coverage: tuple[tuple[float, float, float], ...]  # share kept, accuracy there, least probability there
+    calibration: tuple[tuple[float, float, int], ...]  # by bins: mean probability of the best label, accuracy, rows
+    calibration_error: float  # their mean distance, by rows (expected calibration error)
+    confusion: tuple[tuple[str, str, int], ...]  # true label, label said, rows; only where they differ, most rows first
 
     def plain(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -60,6 +67,7 @@ def report(truth: Sequence[str], probabilities: NDArray[np.float64], names: Sequ
         for share in COVERAGES
         if (kept := max(1, round(share * len(true))))
     )
+    calibration = _calibration(sure, right)
     own = np.where(true >= 0, probabilities[np.arange(len(true)), np.maximum(true, 0)], 0.0)
     return Report(
         rows=len(true),
@@ -68,4 +76,22 @@ def report(truth: Sequence[str], probabilities: NDArray[np.float64], names: Sequ
         log_loss=float(-np.log(np.maximum(own, 1e-9)).mean()),
         labels=tuple(scores),
         coverage=coverage,
+        calibration=calibration,
+        calibration_error=sum(abs(said - is_) * rows for said, is_, rows in calibration) / len(true),
+        confusion=tuple(
+            (*pair, rows)
+            for pair, rows in Counter(
+                (label, names[said]) for label, said, is_ in zip(truth, best, right, strict=True) if not is_
+            ).most_common()
+        ),
+    )
+
+
+def _calibration(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float, int], ...]:
+    """Of each bin that has rows: mean probability, accuracy, rows."""
+    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+    return tuple(
+        (float(sure[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+        for number in range(BINS)
+        if (inside := bins == number).any()
     )

@@ -227,9 +227,12 @@ async def test_train_and_evaluate_work_without_a_database(tmp_path: Path) -> Non
     rows = labelled(tmp_path / "rows.csv")
     assert "wrote" in await good(None, "train", rows, "--out", out, "--pack", "city_12345")
     unseen = labelled(tmp_path / "unseen.csv", seed=9)
-    printed = await good(None, "evaluate", unseen, "--model-file", out, "--pack", "city_12345")
-    for part in ("accuracy", "macro-F1", "precision", "coverage", "without a person", "ms of processor time"):
+    plots = tmp_path / "plots"
+    printed = await good(None, "evaluate", unseen, "--model-file", out, "--pack", "city_12345", "--plots", plots)
+    for part in ("accuracy", "macro-F1", "precision", "coverage", "calibration", "without a person", "ms of processor"):
         assert part in printed
+    assert {path.name for path in plots.iterdir()} == {"coverage.png", "calibration.png", "confusion.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in plots.iterdir())
     found = json.loads(await good(None, "evaluate", unseen, "--model-file", out, "--pack", "city_12345", "--json"))
     assert found["report"]["macro_f1"] > 0.9
     assert found["matrix"].startswith("city_12345-")

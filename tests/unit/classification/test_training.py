@@ -210,3 +210,6 @@ def test_report_of_a_small_table() -> None:
     assert by_label["c"].f1 == 0
     assert found.macro_f1 == pytest.approx((2 / 3 + 0.5 + 0) / 3)
     assert found.coverage[-1] == (0.5, 1.0, 0.8)
+    assert found.calibration == ((0.55, 0, 1), (0.6, 0, 1), (0.8, 1, 1), (0.9, 1, 1))
+    assert found.calibration_error == pytest.approx((0.55 + 0.6 + 0.2 + 0.1) / 4)
+    assert found.confusion == (("b", "a", 1), ("c", "b", 1))
