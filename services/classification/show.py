@@ -1,7 +1,8 @@
 """How the commands print a matrix, a report and a comparison."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from services.classification.domain.claim import Claim
 from services.classification.domain.evaluation import Comparison, Evaluation
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.score import Report
@@ -94,3 +95,13 @@ def what_if_lines(outcome: Outcome) -> Iterator[str]:
         yield f"{count:8}  {old} → {new}   such as {', '.join(outcome.examples[f'{old} → {new}'])}"
     if len(outcome.situations) > MOST:
         yield f"          and {len(outcome.situations) - MOST} kinds more"
+
+
+def claim_lines(claims: Sequence[Claim], tickets: int) -> Iterator[str]:
+    """Which situations claim the same tickets, the most first."""
+    yield f"{len(claims)} pairs of situations with different routes claim the same of {tickets} tickets"
+    for each in claims[:MOST]:
+        one, other = each.situations
+        yield f"{each.tickets:8}  {one} '{each.phrases[0]}' and {other} '{each.phrases[1]}'   such as {each.example}"
+    if len(claims) > MOST:
+        yield f"          and {len(claims) - MOST} pairs more"

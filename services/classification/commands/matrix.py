@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,10 +19,23 @@ from libs.shared.service import Running
 from services.classification import labelled, packs, registry, replay, store
 from services.classification.commands.run import by_option, matrix_of, reason_option, with_running
 from services.classification.domain import sheet, skeleton
+from services.classification.domain.claim import claims
 from services.classification.domain.matrix import MatrixError
 from services.classification.domain.pack import form, write
+from services.classification.domain.text import Reading
 from services.classification.domain.what_if import Outcome
-from services.classification.show import matrix_lines, what_if_lines
+from services.classification.show import claim_lines, matrix_lines, what_if_lines
+
+
+def _files(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--text-columns", default="", help="Of the files: one column, or title and text: title,body."),
+        click.option(
+            "--tickets", "files", multiple=True, type=click.Path(path_type=Path), help="Tickets of a CSV file."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -42,13 +55,22 @@ def load_matrix(pack: str, by: str, reason: str) -> None:
 
 @matrix.command("check")
 @click.argument("pack", metavar="NAME|FILE")
-def check_matrix(pack: str) -> None:
-    """Say everything that is wrong with a pack; changes nothing."""
+@_files
+def check_matrix(pack: str, files: tuple[Path, ...], text_columns: str) -> None:
+    """Say everything that is wrong with a pack, and with --tickets which situations claim the same tickets; changes
+    nothing.
+    """
     try:
         found = registry.read_pack(pack)
-    except Poison as error:
+        named = _named(files, text_columns) if files else []
+    except (Poison, labelled.FileError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"good: {next(matrix_lines(found, full=False))}")
+    if named:
+        with Progress(console=Console(stderr=True)) as progress:
+            readings = ((name, Reading.of(each["title"], each["text"])) for name, each in progress.track(named))
+            both = claims(found, readings)
+        click.echo("\n".join(claim_lines(both, len(named))))
 
 
 @matrix.command("export")

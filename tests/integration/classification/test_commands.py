@@ -123,6 +123,11 @@ async def test_what_if_of_a_file_needs_no_database(tmp_path: Path) -> None:
     assert "1 rows without text left out (lines 3)" in result.output
     alone = await command(None, *line[:-2])
     assert "--against needs --tickets" in alone.output
+    both = tmp_path / "both.csv"
+    both.write_text("text\n公交车司机甩客，还有油烟扰民\n", encoding="utf-8")
+    checked = await good(None, "matrix", "check", "city_12345", "--tickets", both)
+    assert "pairs of situations with different routes claim the same of 1 tickets" in checked
+    assert "such as #1" in checked
 
 
 async def test_bad_pack_changes_nothing_and_says_everything(classification: Harness, tmp_path: Path) -> None:

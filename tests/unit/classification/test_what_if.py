@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from services.classification import packs
+from services.classification.domain.claim import claims
 from services.classification.domain.matrix import Matrix
+from services.classification.domain.text import Reading
 from services.classification.domain.what_if import NOBODY, Tally
 
 POWER = packs.read("power_95598")
@@ -54,3 +56,18 @@ def test_other_clocks_and_reviews_are_counted() -> None:
         "fewer_reviews": ("fewer",),
     }
     assert found.plain()["table"][0] == ["transmission_station", "transmission_station", 4]
+
+
+def test_ticket_that_two_situations_claim_is_named_with_both_phrases() -> None:
+    texts = {
+        "one": "变电站离小区太近",
+        "both": "变电站离小区太近，高压走廊也太近，电表走得快",
+        "again": "高压走廊旁边的变电站离小区太近",
+        "neither": "今天天气很好",
+    }
+    found = claims(POWER, [(name, Reading.of("", text)) for name, text in texts.items()])
+    routes = {situation.code: situation.route for situation in POWER.situations}
+    assert all(routes[each.situations[0]] != routes[each.situations[1]] for each in found)
+    assert ("A01-1", "A02-1") not in {each.situations for each in found}  # the same departments, so nothing is at stake
+    assert {(each.example, each.tickets) for each in found} == {("both", 1)}
+    assert {each.phrases for each in found} == {("变电站离小区", "电表走得快"), ("高压走廊", "电表走得快")}
