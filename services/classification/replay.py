@@ -4,13 +4,11 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
 from libs.shared.contracts.intake import Ticket
-from services.classification.domain import linear, pack
-from services.classification.domain.classifier import Classifier, LabelError
+from services.classification.domain.classifier import Classifier
 from services.classification.domain.text import Reading
 from services.classification.domain.what_if import Outcome, Said, Tally, said
 
@@ -20,32 +18,11 @@ AHEAD = 2  # chunks a process may have waiting
 Named = tuple[str, dict[str, Any]]  # a ticket: what it is called in the outcome, and its fields
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a process needs to classify as one matrix and model do."""
-
-    matrix: str  # YAML
-    model: bytes | None
-
-    def classifier(self) -> Classifier:
-        """Raises LabelError where the model does not fit the matrix."""
-        return Classifier(pack.read(self.matrix), linear.load(self.model) if self.model else None)
-
-
-def fitting(recipe: Recipe) -> tuple[Recipe, str]:
-    """The recipe without its model where that does not fit the matrix, and then why."""
-    try:
-        recipe.classifier()
-    except LabelError as error:
-        return Recipe(recipe.matrix, None), str(error)
-    return recipe, ""
-
-
 async def replay(
-    before: Recipe, after: Recipe, tickets: AsyncIterator[Sequence[Named]], progress: Callable[[int], None]
+    before: Classifier, after: Classifier, tickets: AsyncIterator[Sequence[Named]], progress: Callable[[int], None]
 ) -> Outcome:
     """What would be otherwise. `tickets` come in chunks; `progress` is told of each that is done."""
-    tally = Tally(pack.read(before.matrix), pack.read(after.matrix))
+    tally = Tally(before.matrix, after.matrix)
     number = os.cpu_count() or 1
     loop = asyncio.get_running_loop()
     under_way: set[asyncio.Future[list[tuple[str, Said, Said]]]] = set()
@@ -70,8 +47,8 @@ async def replay(
 _classifiers: list[Classifier] = []  # of this process, before and after
 
 
-def _begin(before: Recipe, after: Recipe) -> None:
-    _classifiers[:] = before.classifier(), after.classifier()
+def _begin(before: Classifier, after: Classifier) -> None:
+    _classifiers[:] = before, after
 
 
 def _both(chunk: Sequence[Named]) -> list[tuple[str, Said, Said]]:

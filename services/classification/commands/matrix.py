@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ from rich.progress import Progress
 from libs.shared.db import Poison
 from libs.shared.keep import first_id
 from libs.shared.service import Running
-from services.classification import labelled, packs, registry, replay, store
-from services.classification.commands.run import by_option, matrix_of, reason_option, with_running
-from services.classification.domain import sheet, skeleton
+from services.classification import packs, registry, replay, store
+from services.classification.commands.run import by_option, matrix_of, read_files, reason_option, with_running
+from services.classification.current import NotLoaded, current
+from services.classification.domain import skeleton
 from services.classification.domain.claim import claims
-from services.classification.domain.matrix import MatrixError
-from services.classification.domain.pack import form, write
+from services.classification.domain.classifier import Classifier, LabelError
+from services.classification.domain.matrix import Matrix, MatrixError
+from services.classification.domain.pack import form
 from services.classification.domain.text import Reading
 from services.classification.domain.what_if import Outcome
 from services.classification.show import claim_lines, matrix_lines, what_if_lines
@@ -63,7 +64,7 @@ def check_matrix(pack: str, files: tuple[Path, ...], text_columns: str) -> None:
     try:
         found = registry.read_pack(pack)
         named = _named(files, text_columns) if files else []
-    except (Poison, labelled.FileError) as error:
+    except Poison as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"good: {next(matrix_lines(found, full=False))}")
     if named:
@@ -104,30 +105,24 @@ def new_matrix(categories: Path, path: Path, **start: str) -> None:
     if path.exists():
         raise click.ClickException(f"{path} exists already")
     try:
-        raw = skeleton.form(skeleton.read(categories.read_bytes()), skeleton.Start(**start))
+        listed = skeleton.read(categories.read_bytes())
+        raw = skeleton.form(listed, skeleton.Start(**start))
     except OSError as error:
         raise click.ClickException(f"{categories}: {error.strerror}") from None
     except MatrixError as error:
         raise click.ClickException("\n  ".join([f"{categories} cannot be used:", *map(str, error.problems)])) from None
     _write(path, raw)
-    click.echo(f"{path}: {sum(1 for _ in _situations(raw))} categories")
+    click.echo(f"{path}: {len(listed)} categories")
     try:
         packs.read(str(path))
     except MatrixError as error:
         click.echo("\n  ".join(["still to be done before it can be loaded:", *map(str, error.problems)]))
 
 
-def _situations(raw: dict[str, Any]) -> Iterator[Any]:
-    for each_class in raw["classes"]:
-        for group in each_class["groups"]:
-            yield from group["categories"]
-
-
 def _write(path: Path, raw: dict[str, Any]) -> None:
     """A form into a file of its kind. Raises ClickException."""
     try:
-        data = sheet.write(raw) if path.suffix.lower() == ".xlsx" else write(raw).encode()
-        path.write_bytes(data)
+        packs.write(path, raw)
     except MatrixError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -137,10 +132,7 @@ def _write(path: Path, raw: dict[str, Any]) -> None:
 @matrix.command("what-if")
 @click.argument("draft", metavar="NAME|FILE")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 400), help="Tickets of how many days.")
-@click.option(
-    "--tickets", "files", multiple=True, type=click.Path(path_type=Path), help="Instead: of these files (CSV)."
-)
-@click.option("--text-columns", default="", help="Of the files. One column, or title and text: title,body.")
+@_files
 @click.option("--against", metavar="NAME|FILE", help="Instead of the matrix and model in force; needs --tickets.")
 @click.option("--json", "as_json", is_flag=True, help="The whole outcome as JSON on standard output.")
 def what_if(
@@ -154,23 +146,24 @@ def what_if(
             "--against needs --tickets: the tickets in the database were classified by what is in force"
         )
     try:
-        after = replay.Recipe(write(form(registry.read_pack(draft))), None)
+        after = registry.read_pack(draft)
         named = _named(files, text_columns) if files else None
         if against and named is not None:
-            before = replay.Recipe(write(form(registry.read_pack(against))), None)
+            before = Classifier(registry.read_pack(against))
             outcome = asyncio.run(_replayed(before, after, _chunks(named), len(named)))
         else:
 
             async def work(running: Running) -> Outcome:
-                before = await _in_force(running)
+                await matrix_of(running)  # where none is in force yet, nothing shall be put in force here
+                before = (await current(running).refresh()).classifier
                 if named is not None:
-                    return await _replayed(before, replace(after, model=before.model), _chunks(named), len(named))
+                    return await _replayed(before, after, _chunks(named), len(named))
                 first = first_id(running.now() - timedelta(days=days))
                 count = await store.ticket.count_since(running, first)
-                return await _replayed(before, replace(after, model=before.model), _past(running, first), count)
+                return await _replayed(before, after, _past(running, first), count)
 
             outcome = with_running(work)
-    except (Poison, labelled.FileError) as error:
+    except (Poison, NotLoaded) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps(outcome.plain(), ensure_ascii=False))
@@ -178,19 +171,15 @@ def what_if(
         click.echo("\n".join(what_if_lines(outcome)))
 
 
-async def _in_force(running: Running) -> replay.Recipe:
-    version = (await store.registry.in_force(running)).get("model")
-    row = await store.registry.model(running, version) if version else None
-    return replay.Recipe(write(form(await matrix_of(running))), row.bytes if row else None)
-
-
 async def _replayed(
-    before: replay.Recipe, after: replay.Recipe, chunks: AsyncIterator[Sequence[replay.Named]], count: int
+    before: Classifier, draft: Matrix, chunks: AsyncIterator[Sequence[replay.Named]], count: int
 ) -> Outcome:
     """With a progress bar; a model that does not fit the draft is left aside, as it will be."""
-    after, unfit = await asyncio.to_thread(replay.fitting, after)
-    if unfit:
-        click.echo(f"the model in force does not fit the draft, which stands alone here: {unfit}", err=True)
+    try:
+        after = Classifier(draft, before.model)
+    except LabelError as error:
+        click.echo(f"the model in force does not fit the draft, which stands alone here: {error}", err=True)
+        after = Classifier(draft)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("classifying", total=count)
         return await replay.replay(before, after, chunks, lambda done: progress.advance(task, done))
@@ -198,9 +187,7 @@ async def _replayed(
 
 def _named(files: tuple[Path, ...], text_columns: str) -> list[replay.Named]:
     """The tickets of files, each by its number among them."""
-    names = [name.strip() for name in text_columns.split(",") if name.strip()]
-    found = labelled.read(files, text_columns=names, labels_wanted=False)
-    click.echo("\n".join(found.notes), err=True)
+    found = read_files(files, text_columns, labels_wanted=False)
     at = datetime.now(UTC).isoformat()
     return [
         (f"#{number}", {"channel": "95598", "external_ref": str(number), "title": title, "text": text, "opened_at": at})

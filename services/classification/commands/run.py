@@ -1,7 +1,8 @@
 """How a command gets at the service's database, and who is said to have given it."""
 
 import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from libs.shared import run, telemetry
 from libs.shared.db import Poison
 from libs.shared.service import Running
 from libs.shared.settings import read
-from services.classification import registry, store
+from services.classification import labelled, registry, store
 from services.classification.domain.matrix import Matrix
 
 
@@ -36,6 +37,17 @@ def _user() -> str:
 
 by_option = click.option("--by", default=_user, help="Who does it; kept beside the change. Default: the user's name.")
 reason_option = click.option("--reason", default="", help="Why; kept beside the change.")
+
+
+def read_files(files: Sequence[Path], text_columns: str, **options: Any) -> labelled.Labelled:
+    """The rows of CSV files, as `labelled.read` finds them; what was read is said on standard error."""
+    names = [name.strip() for name in text_columns.split(",") if name.strip()]
+    try:
+        found = labelled.read(files, text_columns=names, **options)
+    except labelled.FileError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("\n".join(found.notes), err=True)
+    return found
 
 
 async def matrix_of(running: Running, version: str | None = None) -> Matrix:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from libs.shared.db import Poison
 from libs.shared.service import Running
 from services.classification import labelled, registry, store
-from services.classification.commands.run import by_option, matrix_of, with_running
+from services.classification.commands.run import by_option, matrix_of, read_files, with_running
 from services.classification.domain import evaluation, linear
 from services.classification.domain.classifier import Classifier, LabelError
 from services.classification.domain.matrix import Matrix
@@ -36,13 +36,7 @@ def _columns(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _labelled(files: tuple[Path, ...], text_columns: str, label: str | None, group: str | None) -> labelled.Labelled:
-    names = [name.strip() for name in text_columns.split(",") if name.strip()]
-    try:
-        found = labelled.read(files, text_columns=names, label_column=label, group_column=group)
-    except labelled.FileError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo("\n".join(found.notes), err=True)
-    return found
+    return read_files(files, text_columns, label_column=label, group_column=group)
 
 
 @click.command()

@@ -251,7 +251,7 @@ def _places(pack: _Pack) -> dict[str, Location]:
         for index, row in enumerate(category.situations):
             here = (*location, "situations", index)
             found |= {f"situation code '{row.code}'": here, f"situation name '{row.name}'": here}
-            found |= {f"situation {row.code}.{key}": (*here, key) for key in ("code", "name", "phrases")}
+            found[f"situation {row.code}.phrases"] = (*here, "phrases")
             for key in _INHERITED:
                 levels = ((here, row), *above)
                 giver = next((place for place, level in levels if getattr(level, key) is not None), here)

@@ -1,6 +1,7 @@
 """The packs that come with Zhida, and where a pack is read from."""
 
 from pathlib import Path
+from typing import Any
 
 from services.classification.domain import pack, sheet
 from services.classification.domain.matrix import Matrix
@@ -35,4 +36,13 @@ def read(name_or_path: str) -> Matrix:
     except OSError as error:
         known = ", ".join(names())
         raise PackError(f"{path}: {error.strerror}. It is neither a file nor one of the packs {known}") from None
-    return sheet.read(data) if path.suffix.lower() == ".xlsx" else pack.read(data)
+    return sheet.read(data) if _is_book(path) else pack.read(data)
+
+
+def write(path: Path, raw: dict[str, Any]) -> None:
+    """A full form into a file of the kind that its ending says. Raises OSError, MatrixError."""
+    path.write_bytes(sheet.write(raw) if _is_book(path) else pack.write(raw).encode())
+
+
+def _is_book(path: Path) -> bool:
+    return path.suffix.lower() == ".xlsx"
