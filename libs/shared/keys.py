@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from libs.shared.service import Running
 
-SCOPES = ("publish", "agent", "department", "review", "supervise", "vault", "admin")
+SCOPES = ("publish", "agent", "department", "review", "matrix", "supervise", "vault", "admin")
 
 FIND = text("SELECT hash, scopes, principal, expires_at, revoked_at FROM api_key WHERE prefix = :prefix")
 CREATE = text("""

@@ -74,6 +74,7 @@ class Current:
                 if "matrix" not in seen:
                     await registry.begin(self._running, settings.matrix_pack)
                     seen = await store.registry.in_force(self._running)
+                await registry.say(self._running)
                 if self._in_force is None or seen != self._seen:
                     self._in_force = await self._load(seen["matrix"] or "", seen.get("model"))
                     self._seen = seen

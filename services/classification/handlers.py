@@ -43,7 +43,9 @@ async def classify(events: list[TicketReceived], tx: Transaction) -> None:
         if verdict.sure:
             by = "model" if model_version else "matrix"
             tx.publish(
-                fact.classified(event.ticket_id, event.ticket, matrix, verdict, by=by, model_version=model_version)
+                fact.classified(
+                    event.ticket_id, event.ticket, matrix, verdict, at=tx.now, by=by, model_version=model_version
+                )
             )
         else:
             request = fact.requested(event.ticket_id, matrix, verdict)

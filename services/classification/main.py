@@ -3,7 +3,7 @@
 from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, handlers, retention
+from services.classification import api, current, handlers, retention, trial
 from services.classification.settings import ClassificationSettings
 
 service = Service(
@@ -12,7 +12,7 @@ service = Service(
     prepares={TicketReceived: handlers.predict},
     says=(TicketClassified, ReviewRequested, MatrixPublished),
     serves=api.router,
-    runs=(current.follow,),
+    runs=(current.follow, trial.try_drafts),
     settings=ClassificationSettings,
     keeps=retention.KEEPS,
     opens=current.opened,

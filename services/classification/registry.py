@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sqlalchemy import Row
 
 from libs.shared.contracts.classification import Department, MatrixPublished
 from libs.shared.db import Poison, Transaction
@@ -31,8 +33,10 @@ def read_pack(name_or_path: str) -> Matrix:
         raise Poison(f"{name_or_path} may not be used:\n  {faults}") from None
 
 
-async def publish(tx: Transaction, matrix: Matrix, *, by: str, reason: str) -> None:
-    """Keep a matrix version, put it in force and say so."""
+async def publish(
+    tx: Transaction, matrix: Matrix, *, by: str, reason: str, effective_at: datetime | None = None
+) -> None:
+    """Keep a matrix version, put it in force and say so; all but the first at its effective time, where it has one."""
     await store.registry.add_matrix(
         tx,
         matrix.version,
@@ -42,16 +46,28 @@ async def publish(tx: Transaction, matrix: Matrix, *, by: str, reason: str) -> N
         situations=len(matrix.situations),
         by=by,
     )
-    await store.registry.activate(tx, "matrix", matrix.version, by=by, reason=reason)
-    tx.publish(
-        MatrixPublished(
-            matrix_version=matrix.version,
-            pack=matrix.name,
-            departments=tuple(Department(code=each.code, name=each.name) for each in matrix.departments),
-            situations=len(matrix.situations),
-            by=by,
-        )
+    await store.registry.activate(tx, "matrix", matrix.version, by=by, reason=reason, effective_at=effective_at)
+    if effective_at is None or effective_at <= tx.now:
+        tx.publish(_published(matrix, by))
+
+
+def _published(matrix: Matrix, by: str) -> MatrixPublished:
+    return MatrixPublished(
+        matrix_version=matrix.version,
+        pack=matrix.name,
+        departments=tuple(Department(code=each.code, name=each.name) for each in matrix.departments),
+        situations=len(matrix.situations),
+        by=by,
     )
+
+
+async def say(running: Running) -> None:
+    """Publish that versions came in force whose effective time has come: once, whichever process looks first."""
+    if not await store.registry.unsaid(running):
+        return
+    async with running.transaction(keys=[LOCK]) as tx:
+        for row in await store.registry.say(tx):
+            tx.publish(_published(await matrix_of(running, row.version), row.by))
 
 
 async def load_matrix(running: Running, name_or_path: str, *, by: str, reason: str) -> str:
@@ -87,6 +103,20 @@ async def activate_matrix(running: Running, version: str, *, by: str, reason: st
     matrix = await matrix_of(running, version)
     async with running.transaction(keys=[LOCK]) as tx:
         await publish(tx, matrix, by=by, reason=reason)
+
+
+async def matrix_before(running: Running) -> str:
+    """The version that was in force before the present one. Raises Poison where there was none."""
+    now = (await store.registry.in_force(running)).get("matrix")
+    past = [row.version for row in await store.registry.history(running, "matrix") if _began(row, running.now())]
+    before: str | None = next((version for version in past if version != now), None)
+    if before is None:
+        raise Poison("no other matrix was in force before")
+    return before
+
+
+def _began(row: Row[Any], now: datetime) -> bool:
+    return row.cancelled_at is None and row.effective_at <= now
 
 
 async def model_of(running: Running, version: str) -> linear.Model:

@@ -74,7 +74,7 @@ async def decide(args: Decide, tx: Transaction) -> Answer:
     await store.review.decide(
         tx, args.ticket_id, situation=args.situation, matrix_version=matrix.version, by=args.by, note=args.note
     )
-    said = fact.classified(args.ticket_id, ticket, matrix, verdict, by=args.by, model_version=None)
+    said = fact.classified(args.ticket_id, ticket, matrix, verdict, at=tx.now, by=args.by, model_version=None)
     tx.publish(said)
     return Answer(200, said.model_dump(mode="json", exclude={"ticket"}))
 

@@ -1,15 +1,17 @@
 """How the commands print a matrix, a report and a comparison."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from services.classification.domain.claim import Claim
 from services.classification.domain.evaluation import Comparison, Evaluation
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.score import Report
-from services.classification.domain.what_if import Outcome
 
 MOST = 20  # kinds of change that are named
 MOST_CONFUSED = 10  # pairs of labels
+MOST_TEXT = 200  # characters of a cell
 
 
 def matrix_lines(matrix: Matrix, full: bool) -> Iterator[str]:
@@ -70,9 +72,11 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield f"macro-F1 {comparison.new:.4f}, the model in force {comparison.old:.4f}, {where}"
 
 
-def what_if_lines(outcome: Outcome) -> Iterator[str]:
-    """What a draft would change: sums, departments against departments, and the situations with the most tickets."""
-    yield f"{outcome.before} → {outcome.after}: {outcome.tickets} tickets"
+def outcome_lines(outcome: Mapping[str, Any]) -> Iterator[str]:
+    """What a draft would change (`Outcome.plain()`): sums, departments against departments, and the situations with the
+    most tickets.
+    """
+    yield f"{outcome['before']} → {outcome['after']}: {outcome['tickets']} tickets"
     for name, what in (
         ("elsewhere", "would go to other executing departments"),
         ("other_lead", "would have another lead department"),
@@ -80,21 +84,37 @@ def what_if_lines(outcome: Outcome) -> Iterator[str]:
         ("more_reviews", "would wait for a person, and do not now"),
         ("fewer_reviews", "would not wait for a person any more"),
     ):
-        count = getattr(outcome, name)
-        some = f"   such as {', '.join(outcome.examples[name])}" if count else ""
-        yield f"{count:8} {count / max(outcome.tickets, 1):6.1%}  {what}{some}"
-    rows = list(dict.fromkeys(before for before, _ in outcome.table))
-    columns = list(dict.fromkeys(after for _, after in outcome.table))
+        count = outcome[name]
+        some = f"   such as {', '.join(outcome['examples'][name])}" if count else ""
+        yield f"{count:8} {count / max(outcome['tickets'], 1):6.1%}  {what}{some}"
+    table = {(before, after): count for before, after, count in outcome["table"]}
+    rows = list(dict.fromkeys(before for before, _ in table))
+    columns = list(dict.fromkeys(after for _, after in table))
     if rows:
         width = max(map(len, rows))
         yield f"{'now ↓ then →':{width}}" + "".join(f"  {name:>8}" for name in columns)
         for row in rows:
-            counts = [(outcome.table.get((row, column), 0), max(len(column), 8)) for column in columns]
+            counts = [(table.get((row, column), 0), max(len(column), 8)) for column in columns]
             yield f"{row:{width}}" + "".join(f"  {count or '.':>{wide}}" for count, wide in counts)
-    for (old, new), count in list(outcome.situations.items())[:MOST]:
-        yield f"{count:8}  {old} → {new}   such as {', '.join(outcome.examples[f'{old} → {new}'])}"
-    if len(outcome.situations) > MOST:
-        yield f"          and {len(outcome.situations) - MOST} kinds more"
+    for old, new, count in outcome["situations"][:MOST]:
+        yield f"{count:8}  {old} → {new}   such as {', '.join(outcome['examples'][f'{old} → {new}'])}"
+    if len(outcome["situations"]) > MOST:
+        yield f"          and {len(outcome['situations']) - MOST} kinds more"
+
+
+def difference_lines(differences: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Cell by cell, what stood there and what stands there now."""
+    for each in differences:
+        place = " ".join(part for part in (each["kind"], each["code"], each["cell"]) if part)
+        if each["cell"]:
+            yield f"{place}: {_short(each['before'])} → {_short(each['after'])}"
+        else:
+            yield f"{place}: " + ("added" if each["before"] is None else "removed")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
 
 
 def claim_lines(claims: Sequence[Claim], tickets: int) -> Iterator[str]:

@@ -37,6 +37,7 @@ class TicketClassified(Event):
     situation: Situation
     lead_department: Department
     executing_departments: tuple[Department, ...]  # at least one
+    routed_by: tuple[str, ...] = ()  # rules of the matrix by place, customer and time that chose among them
     supervisor: str  # principal of the supervisor
     sla_class: SlaClass
     join_policy: JoinPolicy

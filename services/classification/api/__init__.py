@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.classification.api import classification, review
+from services.classification.api import classification, draft, matrix, review
 
 router = APIRouter()
-router.include_router(classification.router)
-router.include_router(review.router)
+for part in (classification, review, matrix, draft):
+    router.include_router(part.router)

@@ -1,16 +1,17 @@
-"""For call centres and matrix owners: a ticket's classification, a preview, the matrix in force."""
+"""For call centres: a ticket's classification, and a preview."""
 
+from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from libs.shared.contracts.intake import Customer, Ticket
+from libs.shared.contracts.intake import Customer, Place, Ticket
 from libs.shared.web import Caller, Refused, caller, problems, running
 from services.classification import store
 from services.classification.api import shape
 from services.classification.current import current
-from services.classification.domain import fact
+from services.classification.domain import fact, route
 
 router = APIRouter()
 
@@ -27,14 +28,18 @@ async def preview(request: Request, body: shape.Preview, who: Reader) -> shape.P
         text=body.text,
         business_type=body.business_type,
         complaint_object=body.complaint_object,
-        customer=Customer(sensitive=body.sensitive),
+        place=Place(area_code=body.area_code),
+        customer=Customer(star=body.star, sensitive=body.sensitive),
         opened_at=running(request).now(),
     )
     [found] = await current(running(request)).classify([ticket])
     verdict, matrix, model = found.parts
-    said = fact.classified(UUID(int=0), ticket, matrix, verdict, by="model" if model else "matrix", model_version=model)
+    by = "model" if model else "matrix"
+    said = fact.classified(UUID(int=0), ticket, matrix, verdict, at=ticket.opened_at, by=by, model_version=model)
+    routes = route.routed(matrix, verdict.situation, ticket, ticket.opened_at)
     return shape.PreviewAnswer(
         **said.model_dump(exclude={"ticket", "ticket_id"}),
+        routing=[shape.Routing(**asdict(each)) for each in routes],
         review=not verdict.sure,
         candidates=list(fact.candidates(matrix, verdict)),
     )
@@ -53,12 +58,15 @@ async def classification(request: Request, ticket_id: UUID, who: Reader) -> shap
         raise Refused(404, "Not found", "no such ticket has come here")
     matrix = await current(running(request)).matrix(row.matrix_version)
     found = matrix.situations[matrix.by_code[row.situation]]
+    ticket = Ticket.model_validate(row.ticket)
+    routes = route.routed(matrix, found, ticket, row.classified_at or row.received_at)
     return shape.TicketClassification(
         ticket_id=ticket_id,
         state=row.state,
         situation=fact.situation(found),
         lead_department=fact.department(matrix, found.lead),
-        executing_departments=[fact.department(matrix, code) for code in found.executing],
+        executing_departments=[fact.department(matrix, code) for code in route.executing(routes)],
+        routing=[shape.Routing(**asdict(each)) for each in routes],
         supervisor=found.supervisor,
         sla_class=found.sla_class,
         join_policy=found.join_policy,
@@ -74,39 +82,4 @@ async def classification(request: Request, ticket_id: UUID, who: Reader) -> shap
         decided_by=row.decided_by,
         received_at=row.received_at,
         classified_at=row.classified_at,
-    )
-
-
-@router.get("/v1/matrix", tags=["matrix"], summary="The matrix in force", responses=problems())
-async def matrix_in_force(request: Request, who: Reader) -> shape.MatrixView:
-    """Departments and all situations, with every inherited key written out."""
-    now = await current(running(request)).in_force()
-    matrix = now.matrix
-    return shape.MatrixView(
-        version=matrix.version,
-        pack=matrix.name,
-        title=matrix.title,
-        model_version=now.model_version,
-        departments=[
-            shape.MatrixDepartment(code=each.code, name=each.name, role=each.role) for each in matrix.departments
-        ],
-        situations=[
-            shape.MatrixSituation(
-                code=each.code,
-                name=each.name,
-                description=each.description,
-                path=each.path,
-                category=each.category,
-                phrases=[phrase.text for phrase in each.phrases],
-                lead=each.lead,
-                executing=list(each.executing),
-                supervisor=each.supervisor,
-                sla_class=each.sla_class,
-                join_policy=each.join_policy,
-                urgency=each.urgency,
-                business_type=each.business_type,
-                complaint_object=each.complaint_object,
-            )
-            for each in matrix.situations
-        ],
     )

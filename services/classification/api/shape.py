@@ -14,7 +14,7 @@ from libs.shared.contracts.classification import (
     SlaClass,
     Urgency,
 )
-from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Ticket
+from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star, Ticket
 from libs.shared.web import Body
 
 
@@ -26,7 +26,19 @@ class Preview(Body):
     channel: Channel = "95598"
     business_type: BusinessType | None = Field(None, description="as the agent chose it")
     complaint_object: ComplaintObject | None = None
+    area_code: str | None = Field(None, pattern=r"^\d{2,12}$", description="administrative division code of the place")
+    star: Star = 1
     sensitive: bool = Field(False, strict=True, description="the customer is on the ledger of sensitive customers")
+
+
+class Routing(BaseModel):
+    """Who goes for one executing department of the situation, and which rule of the matrix says so."""
+
+    department: str = Field(description="as the situation's cell has it")
+    executing: list[str]
+    rule: str | None = Field(description="code of the rule by place, customer or time; null: the cell itself")
+    name: str
+    because: list[str] = Field(description="what of the ticket fitted the rule")
 
 
 class Judged(BaseModel):
@@ -35,6 +47,7 @@ class Judged(BaseModel):
     situation: Situation
     lead_department: Department
     executing_departments: list[Department]
+    routing: list[Routing]
     supervisor: str
     sla_class: SlaClass
     join_policy: JoinPolicy

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import click
 from rich.console import Console
@@ -15,17 +14,25 @@ from rich.progress import Progress
 from libs.shared.db import Poison
 from libs.shared.keep import first_id
 from libs.shared.service import Running
-from services.classification import packs, registry, replay, store
-from services.classification.commands.run import by_option, matrix_of, read_files, reason_option, with_running
+from services.classification import packs, registry, replay, store, trial
+from services.classification.commands import draft as draft_commands
+from services.classification.commands.run import (
+    by_option,
+    matrix_of,
+    read_files,
+    reason_option,
+    with_running,
+    write,
+)
 from services.classification.current import NotLoaded, current
 from services.classification.domain import skeleton
 from services.classification.domain.claim import claims
-from services.classification.domain.classifier import Classifier, LabelError
+from services.classification.domain.classifier import Classifier
 from services.classification.domain.matrix import Matrix, MatrixError
 from services.classification.domain.pack import form
 from services.classification.domain.text import Reading
 from services.classification.domain.what_if import Outcome
-from services.classification.show import claim_lines, matrix_lines, what_if_lines
+from services.classification.show import claim_lines, matrix_lines, outcome_lines
 
 
 def _files(command: Callable[..., None]) -> Callable[..., None]:
@@ -41,7 +48,10 @@ def _files(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def matrix() -> None:
-    """The responsibility matrix: begin, check, what-if, load, show, export, put in force again."""
+    """The responsibility matrix: begin, check, what-if, draft, load, show, export, put in force again."""
+
+
+matrix.add_command(draft_commands.group)
 
 
 @matrix.command("load")
@@ -84,7 +94,7 @@ def export_matrix(path: Path, version: str | None, pack: str | None) -> None:
         found = registry.read_pack(pack) if pack else with_running(lambda running: matrix_of(running, version))
     except Poison as error:
         raise click.ClickException(str(error)) from None
-    _write(path, form(found))
+    write(path, form(found))
     click.echo(f"{path}: {next(matrix_lines(found, full=False))}")
 
 
@@ -111,22 +121,12 @@ def new_matrix(categories: Path, path: Path, **start: str) -> None:
         raise click.ClickException(f"{categories}: {error.strerror}") from None
     except MatrixError as error:
         raise click.ClickException("\n  ".join([f"{categories} cannot be used:", *map(str, error.problems)])) from None
-    _write(path, raw)
+    write(path, raw)
     click.echo(f"{path}: {len(listed)} categories")
     try:
         packs.read(str(path))
     except MatrixError as error:
         click.echo("\n  ".join(["still to be done before it can be loaded:", *map(str, error.problems)]))
-
-
-def _write(path: Path, raw: dict[str, Any]) -> None:
-    """A form into a file of its kind. Raises ClickException."""
-    try:
-        packs.write(path, raw)
-    except MatrixError as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}") from None
 
 
 @matrix.command("what-if")
@@ -160,7 +160,7 @@ def what_if(
                     return await _replayed(before, after, _chunks(named), len(named))
                 first = first_id(running.now() - timedelta(days=days))
                 count = await store.ticket.count_since(running, first)
-                return await _replayed(before, after, _past(running, first), count)
+                return await _replayed(before, after, replay.past(running, first), count)
 
             outcome = with_running(work)
     except (Poison, NotLoaded) as error:
@@ -168,18 +168,14 @@ def what_if(
     if as_json:
         click.echo(json.dumps(outcome.plain(), ensure_ascii=False))
     else:
-        click.echo("\n".join(what_if_lines(outcome)))
+        click.echo("\n".join(outcome_lines(outcome.plain())))
 
 
 async def _replayed(
     before: Classifier, draft: Matrix, chunks: AsyncIterator[Sequence[replay.Named]], count: int
 ) -> Outcome:
     """With a progress bar; a model that does not fit the draft is left aside, as it will be."""
-    try:
-        after = Classifier(draft, before.model)
-    except LabelError as error:
-        click.echo(f"the model in force does not fit the draft, which stands alone here: {error}", err=True)
-        after = Classifier(draft)
+    after = trial.classifier(before, draft)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("classifying", total=count)
         return await replay.replay(before, after, chunks, lambda done: progress.advance(task, done))
@@ -198,13 +194,6 @@ def _named(files: tuple[Path, ...], text_columns: str) -> list[replay.Named]:
 async def _chunks(named: list[replay.Named]) -> AsyncIterator[Sequence[replay.Named]]:
     for first in range(0, len(named), replay.CHUNK):
         yield named[first : first + replay.CHUNK]
-
-
-async def _past(running: Running, after: UUID) -> AsyncIterator[Sequence[replay.Named]]:
-    """Tickets from the database, by their ids."""
-    while rows := await store.ticket.since(running, after, replay.CHUNK):
-        yield [(str(row.id), row.ticket) for row in rows]
-        after = rows[-1].id
 
 
 @matrix.command("show")
@@ -228,7 +217,8 @@ def list_matrices() -> None:
             f"{row.version}  {row.situations} situations  loaded {row.loaded_at:%Y-%m-%d %H:%M} by {row.loaded_by}"
         )
     for row in history:
-        click.echo(f"  {row.at:%Y-%m-%d %H:%M:%S}  {row.version} in force, by {row.by}  {row.reason}")
+        taken = f"  taken back by {row.cancelled_by}" if row.cancelled_at else ""
+        click.echo(f"  {row.effective_at:%Y-%m-%d %H:%M:%S}  {row.version} in force, by {row.by}  {row.reason}{taken}")
 
 
 @matrix.command("activate")
@@ -239,3 +229,17 @@ def activate_matrix(version: str, by: str, reason: str) -> None:
     """Put a version that was loaded before in force again."""
     with_running(lambda running: registry.activate_matrix(running, version, by=by, reason=reason))
     click.echo(f"in force: {version}")
+
+
+@matrix.command("rollback")
+@by_option
+@reason_option
+def roll_back_matrix(by: str, reason: str) -> None:
+    """Put the version in force that was so before the present one."""
+
+    async def work(running: Running) -> str:
+        version = await registry.matrix_before(running)
+        await registry.activate_matrix(running, version, by=by, reason=reason or "rolled back")
+        return version
+
+    click.echo(f"in force: {with_running(work)}")

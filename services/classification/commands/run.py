@@ -12,8 +12,8 @@ from libs.shared import run, telemetry
 from libs.shared.db import Poison
 from libs.shared.service import Running
 from libs.shared.settings import read
-from services.classification import labelled, registry, store
-from services.classification.domain.matrix import Matrix
+from services.classification import labelled, packs, registry, store
+from services.classification.domain.matrix import Matrix, MatrixError
 
 
 def with_running(work: Callable[[Running], Awaitable[Any]]) -> Any:
@@ -48,6 +48,16 @@ def read_files(files: Sequence[Path], text_columns: str, **options: Any) -> labe
         raise click.ClickException(str(error)) from None
     click.echo("\n".join(found.notes), err=True)
     return found
+
+
+def write(path: Path, raw: dict[str, Any]) -> None:
+    """A matrix's form into a file of its kind. Raises ClickException."""
+    try:
+        packs.write(path, raw)
+    except MatrixError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from None
 
 
 async def matrix_of(running: Running, version: str | None = None) -> Matrix:

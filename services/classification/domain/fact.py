@@ -1,12 +1,13 @@
 """What is said about a ticket: the events, made of a verdict or of a person's decision."""
 
+from datetime import datetime
 from uuid import UUID
 
 from libs.shared.contracts.classification import Candidate, Department, ReviewRequested, TicketClassified, Urgency
 from libs.shared.contracts.classification import Situation as SaidSituation
 from libs.shared.contracts.intake import BusinessType, Ticket
 
-from . import rule
+from . import route, rule
 from .classifier import Verdict
 from .matrix import Matrix, Situation
 from .text import Reading
@@ -36,10 +37,18 @@ def requested(ticket_id: UUID, matrix: Matrix, verdict: Verdict) -> ReviewReques
 
 
 def classified(
-    ticket_id: UUID, ticket: Ticket, matrix: Matrix, verdict: Verdict, *, by: str, model_version: str | None
+    ticket_id: UUID,
+    ticket: Ticket,
+    matrix: Matrix,
+    verdict: Verdict,
+    *,
+    at: datetime,
+    by: str,
+    model_version: str | None,
 ) -> TicketClassified:
-    """The ticket has its situation; `by` is model, matrix or the reviewer's principal."""
+    """The ticket has its situation, and its departments as of `at`; `by`: model, matrix or the reviewer's principal."""
     found = verdict.situation
+    routes = route.routed(matrix, found, ticket, at)
     return TicketClassified(
         ticket_id=ticket_id,
         ticket=ticket,
@@ -47,7 +56,8 @@ def classified(
         complaint_object=verdict.complaint_object,
         situation=situation(found),
         lead_department=department(matrix, found.lead),
-        executing_departments=tuple(department(matrix, code) for code in found.executing),
+        executing_departments=tuple(department(matrix, code) for code in route.executing(routes)),
+        routed_by=tuple(dict.fromkeys(each.rule for each in routes if each.rule)),
         supervisor=found.supervisor,
         sla_class=found.sla_class,
         join_policy=found.join_policy,

@@ -9,6 +9,7 @@ from typing import Literal
 from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, ComplaintObject
 
+from .route import TIMEZONE, Calendar, Route, covers
 from .rule import Rules
 from .text import Phrase
 
@@ -90,6 +91,9 @@ class Matrix:
     supervisors: tuple[Supervisor, ...]
     situations: tuple[Situation, ...]
     rules: Rules
+    calendars: tuple[Calendar, ...] = ()
+    routes: tuple[Route, ...] = ()  # the first that fits decides
+    timezone: str = TIMEZONE  # of the calendars
 
     @cached_property
     def by_code(self) -> dict[str, int]:
@@ -100,6 +104,11 @@ class Matrix:
     def department_by_code(self) -> dict[str, Department]:
         """Department code → department."""
         return {department.code: department for department in self.departments}
+
+    @cached_property
+    def calendar_by_code(self) -> dict[str, Calendar]:
+        """Calendar code → calendar."""
+        return {calendar.code: calendar for calendar in self.calendars}
 
     @cached_property
     def labels(self) -> dict[str, tuple[int, ...]]:
@@ -131,7 +140,7 @@ class Matrix:
 
 def problems(matrix: Matrix) -> tuple[Problem, ...]:
     """Everything that keeps the matrix from being mutually exclusive and collectively exhaustive (MECE, source 000)."""
-    return (*_references(matrix), *_repeats(matrix), *_overlaps(matrix), *_unused(matrix))
+    return (*_references(matrix), *_routes(matrix), *_repeats(matrix), *_overlaps(matrix), *_unused(matrix))
 
 
 def _references(matrix: Matrix) -> Iterator[Problem]:
@@ -152,6 +161,40 @@ def _references(matrix: Matrix) -> Iterator[Problem]:
             yield Problem(f"{place}.supervisor", f"unknown supervisor '{situation.supervisor}'")
 
 
+def _routes(matrix: Matrix) -> Iterator[Problem]:
+    """Rules by place, customer and time that name what is not there, or that no ticket can reach."""
+    for number, rule in enumerate(matrix.routes):
+        place = f"route {rule.code}"
+        levels = {code for each in matrix.situations for code in (each.code, each.category, each.class_code)}
+        for code in sorted(set(rule.of) - levels):
+            yield Problem(f"{place}.of", f"there is no situation, category or class '{code}'")
+        for code in sorted({*rule.departments, *filter(None, (rule.instead_of,))} - matrix.department_by_code.keys()):
+            yield Problem(place, f"unknown department '{code}'")
+        for code in sorted({*filter(None, (rule.on_duty, rule.off_duty))} - matrix.calendar_by_code.keys()):
+            yield Problem(place, f"unknown calendar '{code}'")
+        if bool(rule.areas) == bool(rule.executing):
+            yield Problem(place, "needs either areas or executing")
+        reached = [
+            (each, code)
+            for each in matrix.situations
+            if covers(rule, each)
+            for code in each.executing
+            if rule.instead_of in (None, code)
+        ]
+        if not reached:
+            yield Problem(place, "no situation that it is about has that executing department")
+        before = [each for each in matrix.routes[:number] if each.always]
+        if reached and all(
+            any(each.instead_of in (None, code) and covers(each, situation) for each in before)
+            for situation, code in reached
+        ):
+            yield Problem(place, "is never reached: rules before it fit whatever it fits")
+    used = {code for rule in matrix.routes for code in (rule.on_duty, rule.off_duty)}
+    for calendar in matrix.calendars:
+        if calendar.code not in used:
+            yield Problem(f"calendar {calendar.code}", "no route asks for it")
+
+
 def _repeats(matrix: Matrix) -> Iterator[Problem]:
     kinds: tuple[tuple[str, list[str]], ...] = (
         ("situation code", [situation.code for situation in matrix.situations]),
@@ -159,6 +202,8 @@ def _repeats(matrix: Matrix) -> Iterator[Problem]:
         ("department code", [department.code for department in matrix.departments]),
         ("department name", [department.name for department in matrix.departments]),
         ("supervisor code", [supervisor.code for supervisor in matrix.supervisors]),
+        ("route code", [route.code for route in matrix.routes]),
+        ("calendar code", [calendar.code for calendar in matrix.calendars]),
     )
     for kind, values in kinds:
         for value in sorted({value for value in values if values.count(value) > 1}):
@@ -188,6 +233,7 @@ def _overlaps(matrix: Matrix) -> Iterator[Problem]:
 
 def _unused(matrix: Matrix) -> Iterator[Problem]:
     used = {code for situation in matrix.situations for code in (situation.lead, *situation.executing)}
+    used.update(*(route.departments for route in matrix.routes))
     for department in matrix.departments:
         if department.code not in used:
             yield Problem(f"department {department.code}", "no situation leads to it")

@@ -4,16 +4,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import date
 from itertools import groupby
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject
 
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
+from .route import TIMEZONE, Calendar, Hours, Route
 from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
@@ -25,6 +28,14 @@ MAX_BYTES = 4 * 1024 * 1024  # of a pack file
 
 # What stands in lists: a cell of a sheet holds several of them, so they may not hold what parts them there.
 Word = Annotated[str, Field(pattern=r"^[^\n;；]+$")]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is no time zone such as Asia/Shanghai") from None
+    return name
 
 
 class _Row(BaseModel):
@@ -111,6 +122,46 @@ class _RulesRow(_Row):
     review: _ReviewRow
 
 
+class _HoursRow(_Row):
+    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = Field(min_length=1)
+    start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    end: str = Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "_HoursRow":
+        if self.end <= self.start:
+            raise ValueError("end lies before start: give a night as two, to 24:00 and from 00:00")
+        return self
+
+
+Day = Annotated[str, AfterValidator(lambda value: date.fromisoformat(value).isoformat())]
+
+
+class _CalendarRow(_Row):
+    code: str = Field(pattern=r"^[a-z0-9_-]{1,64}$")
+    name: str = Field(max_length=100)
+    hours: tuple[_HoursRow, ...] = Field(min_length=1)
+    off: tuple[Day, ...] = ()
+    on: tuple[Day, ...] = ()
+
+
+Area = Annotated[str, Field(pattern=r"^\d{2,12}$")]
+Codes = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _RouteRow(_Row):
+    code: str = Field(max_length=32)
+    name: str = Field(max_length=100)
+    of: tuple[str, ...] = ()
+    instead_of: str | None = None
+    areas: dict[Area, Codes] = Field(default_factory=dict)
+    executing: tuple[str, ...] = ()
+    stars: tuple[Annotated[int, Field(ge=1, le=5)], ...] = ()
+    sensitive: bool | None = None
+    on_duty: str | None = None
+    off_duty: str | None = None
+
+
 class _Pack(_Row):
     name: str = Field(pattern=r"^[a-z0-9_]{1,64}$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
@@ -119,6 +170,9 @@ class _Pack(_Row):
     departments: tuple[_DepartmentRow, ...] = Field(min_length=1)
     defaults: _Cell = _Cell()
     classes: tuple[_ClassRow, ...] = Field(min_length=1)
+    timezone: Annotated[str, AfterValidator(_zone)] = TIMEZONE
+    calendars: tuple[_CalendarRow, ...] = ()
+    routes: tuple[_RouteRow, ...] = ()
     rules: _RulesRow
 
 
@@ -143,6 +197,17 @@ def read(source: str | bytes) -> Matrix:
 
 def build(raw: Any, spot: Spot) -> Matrix:
     """The matrix of a pack's form, or MatrixError naming every wrong place at once."""
+    matrix, found = examine(raw, spot)
+    if found:
+        raise MatrixError(found)
+    return matrix
+
+
+def examine(raw: Any, spot: Spot = lambda _: "") -> tuple[Matrix, tuple[Problem, ...]]:
+    """The matrix of a form, as far as it goes, and all that keeps it from being used.
+
+    Raises: MatrixError where the form itself cannot be read.
+    """
     try:
         pack = _Pack.model_validate(raw)
     except ValidationError as error:
@@ -152,10 +217,8 @@ def build(raw: Any, spot: Spot) -> Matrix:
     matrix, found = _matrix(pack)
     if not any(each.reason == ABSENT for each in found):
         found += problems(matrix)
-    if found:
-        places = _places(pack)
-        raise MatrixError(tuple(replace(each, spot=spot(places.get(each.place, ()))) for each in found))
-    return matrix
+    places = _places(pack) if found else {}
+    return matrix, tuple(replace(each, spot=spot(places.get(each.place, ()))) for each in found)
 
 
 def write(raw: dict[str, Any]) -> str:
@@ -182,8 +245,31 @@ def form(matrix: Matrix) -> dict[str, Any]:
         "supervisors": [{"code": each.code, "name": each.name} for each in matrix.supervisors],
         "departments": [{"code": each.code, "name": each.name, "role": each.role} for each in matrix.departments],
         "classes": classes,
+        **_routes_form(matrix),
         "rules": _rules_form(matrix.rules),
     }
+
+
+def _routes_form(matrix: Matrix) -> dict[str, Any]:
+    """What chooses departments by place, customer and time; nothing where nothing does."""
+    calendars = [
+        {
+            "code": each.code,
+            "name": each.name,
+            "hours": [{"days": list(at.days), "start": at.start, "end": at.end} for at in each.hours],
+            "off": list(each.off),
+            "on": list(each.on),
+        }
+        for each in matrix.calendars
+    ]
+    routes = []
+    for each in matrix.routes:
+        cells = {name: _plain(getattr(each, name)) for name in _RouteRow.model_fields if name != "areas"}
+        cells["areas"] = {prefix: list(codes) for prefix, codes in each.areas}
+        routes.append({name: value for name, value in cells.items() if value not in (None, [], {})})
+    found = {"calendars": calendars, "routes": routes}
+    zone = {"timezone": matrix.timezone} if matrix.timezone != TIMEZONE else {}
+    return zone | {name: rows for name, rows in found.items() if rows}
 
 
 def _runs(
@@ -236,6 +322,7 @@ def _place(raw: Any, location: Iterable[str | int]) -> str:
 
 
 _INHERITED = tuple(_Cell.model_fields)
+CELLS = ("name", "description", "phrases", *_INHERITED)  # of a situation, beside its code
 
 
 def _places(pack: _Pack) -> dict[str, Location]:
@@ -246,6 +333,12 @@ def _places(pack: _Pack) -> dict[str, Location]:
         kind = "department" if isinstance(each, _DepartmentRow) else "supervisor"
         here: Location = (f"{kind}s", index if kind == "department" else index - len(pack.departments))
         found |= {f"{kind} {each.code}": here, f"{kind} code '{each.code}'": here, f"{kind} name '{each.name}'": here}
+    for index, rule in enumerate(pack.routes):
+        here = ("routes", index)
+        found |= {f"route {rule.code}": here, f"route code '{rule.code}'": here, f"route {rule.code}.of": (*here, "of")}
+    for index, calendar in enumerate(pack.calendars):
+        here = ("calendars", index)
+        found |= {f"calendar {calendar.code}": here, f"calendar code '{calendar.code}'": here}
     for location, category, above in _categories(pack):
         found[f"category {category.code}"] = location
         for index, row in enumerate(category.situations):
@@ -313,6 +406,12 @@ def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
         supervisors=tuple(Supervisor(row.code, row.name) for row in pack.supervisors),
         situations=tuple(situations),
         rules=_rules(pack.rules),
+        calendars=tuple(
+            Calendar(row.code, row.name, tuple(Hours(at.days, at.start, at.end) for at in row.hours), row.off, row.on)
+            for row in pack.calendars
+        ),
+        routes=tuple(Route(**dict(row) | {"areas": tuple(row.areas.items())}) for row in pack.routes),
+        timezone=pack.timezone,
     )
     missing += [
         Problem(f"category {code}", "stands there more than once")

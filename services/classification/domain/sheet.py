@@ -5,7 +5,8 @@
 | 矩阵 | a situation: three levels (left empty or merged: as above), the situation, who leads, executes, supervises, … |
 | 部门, 督办 | a department with its role; a supervisor |
 | 规则 | a rule: which, of what, its words or its number |
-| 说明 | name, version and title of the pack |
+| 选路, 值班 | may be absent: a rule by place, customer and time; a duty calendar |
+| 说明 | name, version, title (and time zone) of the pack |
 
 A column is found by its heading, Chinese or English. Departments may be given by name or code. Several values of a cell
 stand on lines of their own; semicolons part them too, and between departments also 、 and commas.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000  # of a sheet
 MATRIX, DEPARTMENTS, SUPERVISORS, RULES, ABOUT = "矩阵", "部门", "督办", "规则", "说明"
+ROUTES, CALENDARS = "选路", "值班"  # need not be there
 LEVELS: Final = {
     "class_code": "一级编码",
     "class": "一级分类",
@@ -50,6 +52,19 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     MATRIX: LEVELS | SITUATION,
     DEPARTMENTS: {"code": "编码", "name": "名称", "role": "角色"},
     SUPERVISORS: {"code": "编码", "name": "名称"},
+    ROUTES: {
+        "code": "编码",
+        "name": "名称",
+        "of": "适用",
+        "instead_of": "代替",
+        "areas": "区域",
+        "executing": "责任部门",
+        "stars": "星级",
+        "sensitive": "特殊群体",
+        "on_duty": "值班内",
+        "off_duty": "值班外",
+    },
+    CALENDARS: {"code": "编码", "name": "名称", "hours": "时段", "off": "休息", "on": "调休上班"},
     RULES: {"rule": "规则", "key": "项", "value": "值"},
     ABOUT: {"key": "项", "value": "值"},
 }
@@ -62,6 +77,7 @@ NESTED: Final[tuple[tuple[Mapping[str, str], str], ...]] = (
 WIDTHS: Final = {"description": 40, "phrases": 30, "value": 60, "class": 14, "group": 16, "category": 16, "name": 22}
 _parts = re.compile(r"[\n;；]")
 _departments = re.compile(r"[\n;；、,，]")
+_area = re.compile(r"[:：]")
 
 Row = tuple[int, dict[str, str]]  # its number in the sheet, and its cells by column
 
@@ -77,6 +93,7 @@ def read(data: bytes) -> Matrix:
         raw[field] = [row for _, row in book.rows(sheet)]
         for index, (number, row) in enumerate(book.rows(sheet)):
             book.put_row((field, index), sheet, number, row)
+    raw |= {"calendars": _calendars(book), "routes": _routes(book, raw["departments"])}
     raw["rules"] = _rules(book)
     raw["classes"] = _classes(book, raw["departments"], raw["supervisors"])
     try:
@@ -101,7 +118,7 @@ class _Book:
             self._book = load_workbook(io.BytesIO(data), data_only=True)
         except (BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
             raise MatrixError((Problem("file", f"is not an Excel workbook (.xlsx): {error}"),)) from None
-        absent = [name for name in COLUMNS if name not in self._book.sheetnames]
+        absent = [name for name in COLUMNS if name not in {*self._book.sheetnames, ROUTES, CALENDARS}]
         if absent:
             raise MatrixError(tuple(Problem(f"sheet {name}", "is missing") for name in absent))
         self.faults: list[Problem] = []
@@ -132,6 +149,8 @@ class _Book:
         return ""
 
     def _read(self, name: str) -> Iterator[Row]:
+        if name not in self._book.sheetnames:
+            return
         sheet: Any = self._book[name]
         if sheet.max_row > MOST_ROWS:
             raise MatrixError((Problem(f"sheet {name}", f"has more than {MOST_ROWS} rows"),))
@@ -225,6 +244,47 @@ def _levels(row: dict[str, str], above: dict[str, str]) -> dict[str, str]:
     return levels
 
 
+def _calendars(book: _Book) -> list[dict[str, Any]]:
+    """Duty calendars; hours as `1 2 3 08:30-12:00`, one line each."""
+    calendars = []
+    for index, (number, row) in enumerate(book.rows(CALENDARS)):
+        book.put_row(("calendars", index), CALENDARS, number, COLUMNS[CALENDARS])
+        found: dict[str, Any] = dict(row) | {key: _split(row[key]) for key in ("off", "on") if key in row}
+        hours = []
+        for line in _split(row.get("hours", "")):
+            *days, clock = line.split()
+            start, _, end = clock.partition("-")
+            hours.append({"days": days, "start": start, "end": end})
+        calendars.append(found | {"hours": hours})
+    return calendars
+
+
+def _routes(book: _Book, departments: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Rules by place, customer and time; areas as `320115: 江宁局、抢修班`, one line each."""
+    of = {row["name"]: row["code"] for row in departments if {"name", "code"} <= row.keys()}
+
+    def codes(text: str) -> list[str]:
+        return [of.get(name, name) for name in _split(text, _departments)]
+
+    routes = []
+    for index, (number, row) in enumerate(book.rows(ROUTES)):
+        book.put_row(("routes", index), ROUTES, number, COLUMNS[ROUTES])
+        found: dict[str, Any] = dict(row)
+        found |= {key: _split(row[key], _departments) for key in ("of", "stars") if key in row}
+        if "executing" in row:
+            found["executing"] = codes(row["executing"])
+        if "instead_of" in row:
+            found["instead_of"] = of.get(row["instead_of"], row["instead_of"])
+        if "areas" in row:
+            pairs = [_area.split(line, 1) for line in _split(row["areas"])]
+            found["areas"] = {pair[0].strip(): codes(pair[-1] if len(pair) > 1 else "") for pair in pairs}
+            if len(found["areas"]) < len(pairs):
+                cell = book.spot(("routes", index, "areas"))
+                book.faults.append(Problem(f"route {row.get('code', '')}.areas", "an area stands there twice", cell))
+        routes.append(found)
+    return routes
+
+
 def _rules(book: _Book) -> dict[str, Any]:
     """The rows of the rules as a pack has them."""
     rules: dict[str, Any] = {"business_types": [], "risk": {"channels": {}, "words": []}, "review": {}}
@@ -256,7 +316,7 @@ def _rules(book: _Book) -> dict[str, Any]:
 
 
 def write(raw: dict[str, Any]) -> bytes:
-    """A full form as a workbook; of a matrix's own `read` makes the same matrix again."""
+    """A full form, or a draft's with cells still missing, as a workbook; of a matrix's own `read` makes it again."""
     from openpyxl import Workbook
     from openpyxl.utils.exceptions import IllegalCharacterError
 
@@ -267,10 +327,13 @@ def write(raw: dict[str, Any]) -> bytes:
             (MATRIX, list(_flat(raw))),
             (DEPARTMENTS, [list(row.values()) for row in raw["departments"]]),
             (SUPERVISORS, [list(row.values()) for row in raw["supervisors"]]),
+            (ROUTES, list(_flat_routes(raw))),
+            (CALENDARS, list(_flat_calendars(raw))),
             (RULES, list(_flat_rules(raw["rules"]))),
-            (ABOUT, [[key, raw[key]] for key in ("name", "version", "title")]),
+            (ABOUT, [[key, raw[key]] for key in ("name", "version", "title", "timezone") if key in raw]),
         ):
-            _sheet(book.create_sheet(name), COLUMNS[name], rows)
+            if rows or name not in (ROUTES, CALENDARS):
+                _sheet(book.create_sheet(name), COLUMNS[name], rows)
     except IllegalCharacterError as error:
         raise MatrixError((Problem("matrix", f"holds a character that no workbook may: {error}"),)) from None
     _merge(book[MATRIX])
@@ -287,13 +350,13 @@ def _flat(raw: dict[str, Any]) -> Iterator[list[str]]:
             for category in group["categories"]:
                 for row in category["situations"]:
                     shown = row | {
-                        "phrases": "\n".join(row["phrases"]),
-                        "lead": departments[row["lead"]],
-                        "executing": "\n".join(departments[code] for code in row["executing"]),
-                        "supervisor": supervisors[row["supervisor"]],
+                        "phrases": "\n".join(row.get("phrases", ())),
+                        "lead": _called(departments, row.get("lead")),
+                        "executing": "\n".join(_called(departments, code) for code in row.get("executing") or ()),
+                        "supervisor": _called(supervisors, row.get("supervisor")),
                     }
                     levels = (each_class["code"], each_class["name"], group["name"], category["code"], category["name"])
-                    yield [*levels, *(shown[key] for key in SITUATION)]
+                    yield [*levels, *(shown.get(key) or "" for key in SITUATION)]
 
 
 def _names(rows: list[dict[str, str]]) -> dict[str, str]:
@@ -303,6 +366,40 @@ def _names(rows: list[dict[str, str]]) -> dict[str, str]:
         row["code"]: row["code"] if row["name"] in codes or _departments.search(row["name"]) else row["name"]
         for row in rows
     }
+
+
+def _called(names: dict[str, str], code: str | None) -> str:
+    """A draft may name one that is not there, or none yet."""
+    return names.get(code, code) if code else ""
+
+
+def _flat_routes(raw: dict[str, Any]) -> Iterator[list[Any]]:
+    departments = _names(raw["departments"])
+
+    def names(codes: Iterable[str]) -> str:
+        return "、".join(_called(departments, code) for code in codes)
+
+    for row in raw.get("routes", ()):
+        shown = row | {
+            "of": "、".join(row.get("of", ())),
+            "stars": "、".join(map(str, row.get("stars", ()))),
+            "executing": names(row.get("executing", ())),
+            "instead_of": _called(departments, row.get("instead_of")),
+            "areas": "\n".join(f"{prefix}: {names(codes)}" for prefix, codes in row.get("areas", {}).items()),
+            "sensitive": "" if row.get("sensitive") is None else str(row["sensitive"]).lower(),
+        }
+        yield [shown.get(key, "") for key in COLUMNS[ROUTES]]
+
+
+def _flat_calendars(raw: dict[str, Any]) -> Iterator[list[Any]]:
+    for row in raw.get("calendars", ()):
+        hours = [" ".join([*map(str, at["days"]), f"{at['start']}-{at['end']}"]) for at in row.get("hours", ())]
+        shown = row | {
+            "hours": "\n".join(hours),
+            "off": "\n".join(row.get("off", ())),
+            "on": "\n".join(row.get("on", ())),
+        }
+        yield [shown.get(key, "") for key in COLUMNS[CALENDARS]]
 
 
 def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:

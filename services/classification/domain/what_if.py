@@ -7,19 +7,22 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from libs.shared.contracts.classification import Urgency
+from libs.shared.contracts.intake import Ticket
 
+from . import route
 from .classifier import Verdict
 from .matrix import Matrix
 
 EXAMPLES: Final = 5  # tickets named for each kind of change
 NOBODY: Final = "—"  # in the table: no department in its place
 
-Said = tuple[str, Urgency, bool]  # of one ticket: the situation's code, its urgency, whether no person need look
+Said = tuple[str, tuple[str, ...], Urgency, bool]  # of one ticket: situation, who executes, urgency, no person needed
 
 
-def said(verdict: Verdict) -> Said:
-    """What of a verdict is compared."""
-    return verdict.situation.code, verdict.urgency, verdict.sure
+def said(matrix: Matrix, verdict: Verdict, ticket: Ticket) -> Said:
+    """What of a verdict is compared; who executes as of the time of the request."""
+    executing = route.executing(route.routed(matrix, verdict.situation, ticket, ticket.opened_at))
+    return verdict.situation.code, executing, verdict.urgency, verdict.sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,15 @@ class Tally:
 
     def add(self, said: Iterable[tuple[str, Said, Said]]) -> None:
         """Tickets by name, with what is said of each now and what would be."""
-        for name, (old_code, old_urgency, old_sure), (new_code, new_urgency, new_sure) in said:
+        for name, before, after in said:
+            (old_code, old_executing, old_urgency, old_sure), (new_code, new_executing, new_urgency, new_sure) = (
+                before,
+                after,
+            )
             old = self.before.situations[self.before.by_code[old_code]]
             new = self.after.situations[self.after.by_code[new_code]]
-            gone, come = set(old.executing) - set(new.executing), set(new.executing) - set(old.executing)
-            stayed = [(code, code) for code in old.executing if code not in gone]
+            gone, come = set(old_executing) - set(new_executing), set(new_executing) - set(old_executing)
+            stayed = [(code, code) for code in old_executing if code not in gone]
             self.table.update([*stayed, *zip_longest(sorted(gone), sorted(come), fillvalue=NOBODY)])
             changes = {
                 "tickets": True,

@@ -1,12 +1,13 @@
 """The packs that come with Zhida, and where a pack is read from."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from services.classification.domain import pack, sheet
 from services.classification.domain.matrix import Matrix
 
 FOLDER = Path(__file__).parent
+ZIP = b"PK\x03\x04"  # how a workbook begins
 
 
 class PackError(ValueError):
@@ -36,13 +37,19 @@ def read(name_or_path: str) -> Matrix:
     except OSError as error:
         known = ", ".join(names())
         raise PackError(f"{path}: {error.strerror}. It is neither a file nor one of the packs {known}") from None
-    return sheet.read(data) if _is_book(path) else pack.read(data)
+    return parse(data)
+
+
+def parse(data: bytes) -> Matrix:
+    """The matrix of a file's bytes: a workbook, which is a ZIP archive, or else YAML. Raises MatrixError."""
+    return sheet.read(data) if data.startswith(ZIP) else pack.read(data)
 
 
 def write(path: Path, raw: dict[str, Any]) -> None:
-    """A full form into a file of the kind that its ending says. Raises OSError, MatrixError."""
-    path.write_bytes(sheet.write(raw) if _is_book(path) else pack.write(raw).encode())
+    """A form into a file of the kind that its ending says. Raises OSError, MatrixError."""
+    path.write_bytes(text_of(raw, "xlsx" if path.suffix.lower() == ".xlsx" else "yaml"))
 
 
-def _is_book(path: Path) -> bool:
-    return path.suffix.lower() == ".xlsx"
+def text_of(raw: dict[str, Any], kind: Literal["yaml", "xlsx"]) -> bytes:
+    """A form as a file's bytes. Raises MatrixError."""
+    return sheet.write(raw) if kind == "xlsx" else pack.write(raw).encode()

@@ -12,10 +12,22 @@ from libs.shared.service import Running
 
 Kind = Literal["matrix", "model"]
 
-IN_FORCE = text("SELECT DISTINCT ON (kind) kind, version FROM activation ORDER BY kind, id DESC")
-HISTORY = text("SELECT version, by, reason, at FROM activation WHERE kind = :kind ORDER BY id DESC LIMIT :limit")
+IN_FORCE = text("""
+    SELECT DISTINCT ON (kind) kind, version FROM activation WHERE effective_at <= clock_timestamp()
+    AND cancelled_at IS NULL ORDER BY kind, effective_at DESC, id DESC""")
+HISTORY = text("""
+    SELECT id, version, by, reason, at, effective_at, cancelled_by, cancelled_at FROM activation WHERE kind = :kind
+    ORDER BY effective_at DESC, id DESC LIMIT :limit""")
 ACTIVATE = text("""
-    INSERT INTO activation (kind, version, by, reason, at) VALUES (:kind, :version, :by, :reason, :now)""")
+    INSERT INTO activation (kind, version, by, reason, at, effective_at, said)
+    VALUES (:kind, :version, :by, :reason, :now, :effective_at, :effective_at <= :now)""")
+UNSAID = text("SELECT 1 FROM activation WHERE NOT said AND cancelled_at IS NULL AND effective_at <= clock_timestamp()")
+SAY = text("""
+    UPDATE activation SET said = true WHERE NOT said AND cancelled_at IS NULL AND effective_at <= :now
+    RETURNING id, version, by""")
+CANCEL = text("""
+    UPDATE activation SET cancelled_by = :by, cancelled_at = :now
+    WHERE id = :id AND kind = 'matrix' AND cancelled_at IS NULL AND effective_at > :now RETURNING version""")
 
 ADD_MATRIX = text("""
     INSERT INTO matrix (version, pack, title, source, situations, loaded_by, loaded_at)
@@ -45,9 +57,35 @@ async def history(running: Running, kind: Kind, limit: int = 100) -> Sequence[Ro
     return await running.read(HISTORY, kind=kind, limit=limit)
 
 
-async def activate(tx: Transaction, kind: Kind, version: str | None, *, by: str, reason: str) -> None:
-    """Put a version in force; None: no model, the matrix alone."""
-    await tx.run(ACTIVATE, kind=kind, version=version, by=by, reason=reason, now=tx.now)
+async def activate(
+    tx: Transaction, kind: Kind, version: str | None, *, by: str, reason: str, effective_at: datetime | None = None
+) -> None:
+    """Put a version in force, now or from then on; None: no model, the matrix alone."""
+    await tx.run(
+        ACTIVATE,
+        kind=kind,
+        version=version,
+        by=by,
+        reason=reason,
+        now=tx.now,
+        effective_at=max(effective_at or tx.now, tx.now),
+    )
+
+
+async def unsaid(running: Running) -> bool:
+    """Whether some version came in force at its effective time, and nobody has published that yet."""
+    return bool(await running.read(UNSAID))
+
+
+async def say(tx: Transaction) -> Sequence[Row[Any]]:
+    """Mark them as published. Gives version and who chose it, in their order."""
+    return sorted(await tx.rows(SAY, now=tx.now), key=lambda row: row.id)
+
+
+async def cancel(tx: Transaction, activation_id: int, *, by: str) -> str | None:
+    """Take back a version's effective time that has not come yet. Gives the version; None where there is no such."""
+    found = await tx.rows(CANCEL, id=activation_id, by=by, now=tx.now)
+    return str(found[0].version) if found else None
 
 
 async def add_matrix(

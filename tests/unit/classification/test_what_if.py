@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from libs.shared.contracts.classification import Urgency
 from services.classification import packs
 from services.classification.domain.claim import claims
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.text import Reading
-from services.classification.domain.what_if import NOBODY, Tally
+from services.classification.domain.what_if import NOBODY, Said, Tally
 
 POWER = packs.read("power_95598")
 
@@ -17,11 +18,17 @@ def changed(**cell: object) -> Matrix:
     return replace(POWER, version="draft", situations=(replace(first, **cell), *others))  # type: ignore[arg-type]
 
 
+def said(code: str, urgency: Urgency = "normal", *, sure: bool = True) -> Said:
+    """What the matrix says of a ticket of that situation."""
+    return code, POWER.situations[POWER.by_code[code]].executing, urgency, sure
+
+
 def test_ticket_that_goes_elsewhere_stands_in_the_table_and_is_named() -> None:
     assert POWER.situations[0].executing == ("transmission_station",)
     tally = Tally(POWER, changed(executing=("district_bureau", "repair_centre"), lead="marketing"))
-    same = ("A01-1", "normal", True)
-    tally.add([(f"t{number}", same, same) for number in range(7)])  # type: ignore[misc]
+    before = ("A01-1", ("transmission_station",), "normal", True)
+    after = ("A01-1", ("district_bureau", "repair_centre"), "normal", True)
+    tally.add([(f"t{number}", before, after) for number in range(7)])  # type: ignore[misc]
     found = tally.outcome
     assert (found.tickets, found.elsewhere, found.other_lead, found.other_clocks) == (7, 7, 7, 0)
     assert found.table == {("transmission_station", "district_bureau"): 7, (NOBODY, "repair_centre"): 7}
@@ -31,7 +38,7 @@ def test_ticket_that_goes_elsewhere_stands_in_the_table_and_is_named() -> None:
 
 def test_ticket_that_stays_is_on_the_diagonal() -> None:
     tally = Tally(POWER, POWER)
-    tally.add([("t", ("A01-2", "normal", True), ("A01-2", "normal", True))])
+    tally.add([("t", said("A01-2"), said("A01-2"))])
     found = tally.outcome
     assert (found.elsewhere, found.situations, found.examples) == (0, {}, {})
     assert found.table == {(code, code): 1 for code in ("transmission_station", "district_bureau")}
@@ -42,10 +49,10 @@ def test_other_clocks_and_reviews_are_counted() -> None:
     assert POWER.situations[0].sla_class == "construction"
     tally.add(
         [
-            ("class", ("A01-1", "normal", True), ("A01-1", "normal", True)),
-            ("urgency", ("A01-2", "normal", True), ("A01-2", "urgent", True)),
-            ("more", ("A01-2", "normal", True), ("A01-2", "normal", False)),
-            ("fewer", ("A01-2", "normal", False), ("A01-2", "normal", True)),
+            ("class", said("A01-1"), said("A01-1")),
+            ("urgency", said("A01-2"), said("A01-2", urgency="urgent")),
+            ("more", said("A01-2"), said("A01-2", sure=False)),
+            ("fewer", said("A01-2", sure=False), said("A01-2")),
         ]
     )
     found = tally.outcome

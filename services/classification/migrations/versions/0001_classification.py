@@ -21,13 +21,33 @@ def upgrade() -> None:
         " digests bytea NOT NULL, report jsonb NOT NULL, trained_by text NOT NULL, trained_at timestamptz NOT NULL)"
     )
     op.execute("ALTER TABLE model ALTER COLUMN bytes SET STORAGE EXTERNAL")
-    # Who put which matrix or model in force, and when; the last row of a kind is the one in force.
+    # Who put which matrix or model in force, from when on; of a kind's rows that have begun the last is in force.
+    # `said`: that it came in force has been published.
     op.execute(
         "CREATE TABLE activation (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
         " kind text NOT NULL CHECK (kind IN ('matrix', 'model')), version text, by text NOT NULL,"
-        " reason text NOT NULL, at timestamptz NOT NULL)"
+        " reason text NOT NULL, at timestamptz NOT NULL, effective_at timestamptz NOT NULL, said boolean NOT NULL,"
+        " cancelled_by text, cancelled_at timestamptz)"
     )
-    op.execute("CREATE INDEX activation_by_kind ON activation (kind, id)")
+    op.execute("CREATE INDEX activation_by_kind ON activation (kind, effective_at, id) WHERE cancelled_at IS NULL")
+    op.execute("CREATE INDEX activation_not_said ON activation (effective_at) WHERE NOT said AND cancelled_at IS NULL")
+    op.execute(
+        "CREATE TABLE draft (draft_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, title text NOT NULL,"
+        " state text NOT NULL CHECK (state IN ('open', 'published', 'discarded')), base text NOT NULL,"
+        " form jsonb NOT NULL, revision int NOT NULL, problems jsonb NOT NULL, origin jsonb, opened_by text NOT NULL,"
+        " opened_at timestamptz NOT NULL, changed_at timestamptz NOT NULL, version text, effective_at timestamptz)"
+    )
+    op.execute(
+        "CREATE TABLE draft_change (draft_id int NOT NULL, revision int NOT NULL, at timestamptz NOT NULL,"
+        " by text NOT NULL, reason text NOT NULL, differences jsonb NOT NULL, PRIMARY KEY (draft_id, revision))"
+    )
+    # What-if runs; `asked_at` tells one request from the next of the same draft.
+    op.execute(
+        "CREATE TABLE trial (draft_id int PRIMARY KEY, revision int NOT NULL, days int NOT NULL, state text NOT NULL"
+        " CHECK (state IN ('waiting', 'running', 'done', 'failed')), done int NOT NULL, total int NOT NULL,"
+        " outcome jsonb, fault text, asked_by text NOT NULL, asked_at timestamptz NOT NULL, ended_at timestamptz)"
+    )
+    op.execute("CREATE INDEX trial_waiting ON trial (asked_at) WHERE state IN ('waiting', 'running')")
     op.execute(
         "CREATE TABLE ticket (id uuid PRIMARY KEY, ticket jsonb NOT NULL, state text NOT NULL"
         " CHECK (state IN ('classified', 'review')), situation text NOT NULL, matrix_version text NOT NULL,"
@@ -53,4 +73,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them."""
-    op.execute("DROP TABLE decision, review, ticket, activation, model, matrix")
+    op.execute("DROP TABLE decision, review, ticket, trial, draft_change, draft, activation, model, matrix")
