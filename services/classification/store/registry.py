@@ -20,7 +20,8 @@ HISTORY = text("""
     ORDER BY effective_at DESC, id DESC LIMIT :limit""")
 ACTIVATE = text("""
     INSERT INTO activation (kind, version, by, reason, at, effective_at, said)
-    VALUES (:kind, :version, :by, :reason, :now, :effective_at, :effective_at <= :now)""")
+    VALUES (:kind, :version, :by, :reason, :now, :effective_at,
+        CAST(:effective_at AS timestamptz) <= CAST(:now AS timestamptz))""")
 UNSAID = text("SELECT 1 FROM activation WHERE NOT said AND cancelled_at IS NULL AND effective_at <= clock_timestamp()")
 SAY = text("""
     UPDATE activation SET said = true WHERE NOT said AND cancelled_at IS NULL AND effective_at <= :now
