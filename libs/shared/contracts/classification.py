@@ -31,12 +31,13 @@ class TicketClassified(Event):
     """A ticket has its situation; decided by the model, by the matrix's own phrases, or by a person."""
 
     ticket_id: UUID
-    ticket: Ticket
+    ticket: Ticket  # with its area, where its words name one
     business_type: BusinessType
     complaint_object: ComplaintObject
     situation: Situation
     lead_department: Department
     executing_departments: tuple[Department, ...]  # at least one
+    place_words: tuple[str, ...] = ()  # names of areas in the text by which `ticket.place.area_code` was found
     routed_by: tuple[str, ...] = ()  # rules of the matrix by place, customer and time that chose among them
     supervisor: str  # principal of the supervisor
     sla_class: SlaClass

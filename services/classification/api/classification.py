@@ -11,7 +11,7 @@ from libs.shared.web import Caller, Refused, caller, problems, running
 from services.classification import store
 from services.classification.api import shape
 from services.classification.current import current
-from services.classification.domain import fact, route
+from services.classification.domain import fact, place, route
 
 router = APIRouter()
 
@@ -36,10 +36,11 @@ async def preview(request: Request, body: shape.Preview, who: Reader) -> shape.P
     verdict, matrix, model = found.parts
     by = "model" if model else "matrix"
     said = fact.classified(UUID(int=0), ticket, matrix, verdict, at=ticket.opened_at, by=by, model_version=model)
-    routes = route.routed(matrix, verdict.situation, ticket, ticket.opened_at)
+    routes = route.routed(matrix, verdict.situation, said.ticket, ticket.opened_at)
     return shape.PreviewAnswer(
         **said.model_dump(exclude={"ticket", "ticket_id"}),
         routing=[shape.Routing(**asdict(each)) for each in routes],
+        area_code=said.ticket.place.area_code,
         review=not verdict.sure,
         candidates=list(fact.candidates(matrix, verdict)),
     )
@@ -58,8 +59,8 @@ async def classification(request: Request, ticket_id: UUID, who: Reader) -> shap
         raise Refused(404, "Not found", "no such ticket has come here")
     matrix = await current(running(request)).matrix(row.matrix_version)
     found = matrix.situations[matrix.by_code[row.situation]]
-    ticket = Ticket.model_validate(row.ticket)
-    routes = route.routed(matrix, found, ticket, row.classified_at or row.received_at)
+    located = place.locate(matrix, Ticket.model_validate(row.ticket))
+    routes = route.routed(matrix, found, located.ticket, row.classified_at or row.received_at)
     return shape.TicketClassification(
         ticket_id=ticket_id,
         state=row.state,
@@ -67,6 +68,8 @@ async def classification(request: Request, ticket_id: UUID, who: Reader) -> shap
         lead_department=fact.department(matrix, found.lead),
         executing_departments=[fact.department(matrix, code) for code in route.executing(routes)],
         routing=[shape.Routing(**asdict(each)) for each in routes],
+        area_code=located.ticket.place.area_code,
+        place_words=list(located.words),
         supervisor=found.supervisor,
         sla_class=found.sla_class,
         join_policy=found.join_policy,

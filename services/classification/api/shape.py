@@ -48,6 +48,8 @@ class Judged(BaseModel):
     lead_department: Department
     executing_departments: list[Department]
     routing: list[Routing]
+    area_code: str | None = Field(description="as the ticket came with, or else as its words name it")
+    place_words: list[str] = Field(description="words that named the area; none where the ticket came with it")
     supervisor: str
     sla_class: SlaClass
     join_policy: JoinPolicy

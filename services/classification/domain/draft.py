@@ -13,7 +13,9 @@ from .matrix import MatrixError, Problem
 from .pack import CELLS
 
 Form: TypeAlias = dict[str, Any]
-Kind = Literal["situation", "category", "class", "department", "supervisor", "route", "calendar", "rules", "matrix"]
+Kind = Literal[
+    "situation", "category", "class", "department", "supervisor", "route", "calendar", "area", "rules", "matrix"
+]
 Operation = Literal["set", "add", "remove"]
 SINGLE: Final[Mapping[Kind, tuple[str, ...]]] = {
     "rules": ("business_types", "internal_words", "urgent_words", "risk", "review"),
@@ -24,6 +26,7 @@ LISTS: Final[Mapping[str, str]] = {
     "supervisor": "supervisors",
     "route": "routes",
     "calendar": "calendars",
+    "area": "areas",
 }
 COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "situation": ("category", *CELLS),
@@ -33,6 +36,7 @@ COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "supervisor": ("name",),
     "route": ("name", "of", "instead_of", "areas", "executing", "stars", "sensitive", "on_duty", "off_duty"),
     "calendar": ("name", "hours", "off", "on"),
+    "area": ("names",),
     **SINGLE,
 }
 
@@ -198,7 +202,7 @@ def _remove(form: Form, change: Change) -> None:
     match change.kind:
         case "situation":
             _taken(form, change.code)
-        case "department" | "supervisor" | "route" | "calendar":
+        case "department" | "supervisor" | "route" | "calendar" | "area":
             listed = form[LISTS[change.kind]]
             listed.remove(_row(form, change.kind, change.code))
             if not listed:

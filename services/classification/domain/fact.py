@@ -7,7 +7,7 @@ from libs.shared.contracts.classification import Candidate, Department, ReviewRe
 from libs.shared.contracts.classification import Situation as SaidSituation
 from libs.shared.contracts.intake import BusinessType, Ticket
 
-from . import route, rule
+from . import place, route, rule
 from .classifier import Verdict
 from .matrix import Matrix, Situation
 from .text import Reading
@@ -48,10 +48,12 @@ def classified(
 ) -> TicketClassified:
     """The ticket has its situation, and its departments as of `at`; `by`: model, matrix or the reviewer's principal."""
     found = verdict.situation
-    routes = route.routed(matrix, found, ticket, at)
+    located = place.locate(matrix, ticket)
+    routes = route.routed(matrix, found, located.ticket, at)
     return TicketClassified(
         ticket_id=ticket_id,
-        ticket=ticket,
+        ticket=located.ticket,
+        place_words=located.words,
         business_type=verdict.business_type,
         complaint_object=verdict.complaint_object,
         situation=situation(found),

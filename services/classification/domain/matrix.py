@@ -9,6 +9,7 @@ from typing import Literal
 from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, ComplaintObject
 
+from .place import Area, Gazetteer
 from .route import TIMEZONE, Calendar, Route, covers
 from .rule import Rules
 from .text import Phrase
@@ -94,6 +95,7 @@ class Matrix:
     calendars: tuple[Calendar, ...] = ()
     routes: tuple[Route, ...] = ()  # the first that fits decides
     timezone: str = TIMEZONE  # of the calendars
+    areas: tuple[Area, ...] = ()  # gazetteer
 
     @cached_property
     def by_code(self) -> dict[str, int]:
@@ -104,6 +106,11 @@ class Matrix:
     def department_by_code(self) -> dict[str, Department]:
         """Department code → department."""
         return {department.code: department for department in self.departments}
+
+    @cached_property
+    def gazetteer(self) -> Gazetteer:
+        """Finds the areas in texts."""
+        return Gazetteer(self.areas)
 
     @cached_property
     def calendar_by_code(self) -> dict[str, Calendar]:
@@ -204,6 +211,7 @@ def _repeats(matrix: Matrix) -> Iterator[Problem]:
         ("supervisor code", [supervisor.code for supervisor in matrix.supervisors]),
         ("route code", [route.code for route in matrix.routes]),
         ("calendar code", [calendar.code for calendar in matrix.calendars]),
+        ("area code", [area.code for area in matrix.areas]),
     )
     for kind, values in kinds:
         for value in sorted({value for value in values if values.count(value) > 1}):

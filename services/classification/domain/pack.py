@@ -16,6 +16,7 @@ from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject
 
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
+from .place import Area
 from .route import TIMEZONE, Calendar, Hours, Route
 from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
@@ -137,6 +138,14 @@ class _HoursRow(_Row):
 Day = Annotated[str, AfterValidator(lambda value: date.fromisoformat(value).isoformat())]
 
 
+Code = Annotated[str, Field(pattern=r"^\d{2,12}$")]  # of an administrative division
+
+
+class _AreaRow(_Row):
+    code: Code
+    names: tuple[Annotated[Word, Field(min_length=2, max_length=50)], ...] = Field(min_length=1)
+
+
 class _CalendarRow(_Row):
     code: str = Field(pattern=r"^[a-z0-9_-]{1,64}$")
     name: str = Field(max_length=100)
@@ -145,7 +154,6 @@ class _CalendarRow(_Row):
     on: tuple[Day, ...] = ()
 
 
-Area = Annotated[str, Field(pattern=r"^\d{2,12}$")]
 Codes = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -154,7 +162,7 @@ class _RouteRow(_Row):
     name: str = Field(max_length=100)
     of: tuple[str, ...] = ()
     instead_of: str | None = None
-    areas: dict[Area, Codes] = Field(default_factory=dict)
+    areas: dict[Code, Codes] = Field(default_factory=dict)
     executing: tuple[str, ...] = ()
     stars: tuple[Annotated[int, Field(ge=1, le=5)], ...] = ()
     sensitive: bool | None = None
@@ -173,6 +181,7 @@ class _Pack(_Row):
     timezone: Annotated[str, AfterValidator(_zone)] = TIMEZONE
     calendars: tuple[_CalendarRow, ...] = ()
     routes: tuple[_RouteRow, ...] = ()
+    areas: tuple[_AreaRow, ...] = ()
     rules: _RulesRow
 
 
@@ -251,7 +260,7 @@ def form(matrix: Matrix) -> dict[str, Any]:
 
 
 def _routes_form(matrix: Matrix) -> dict[str, Any]:
-    """What chooses departments by place, customer and time; nothing where nothing does."""
+    """What chooses departments by place, customer and time, and finds places; nothing where nothing does."""
     calendars = [
         {
             "code": each.code,
@@ -267,7 +276,8 @@ def _routes_form(matrix: Matrix) -> dict[str, Any]:
         cells = {name: _plain(getattr(each, name)) for name in _RouteRow.model_fields if name != "areas"}
         cells["areas"] = {prefix: list(codes) for prefix, codes in each.areas}
         routes.append({name: value for name, value in cells.items() if value not in (None, [], {})})
-    found = {"calendars": calendars, "routes": routes}
+    areas = [{"code": each.code, "names": list(each.names)} for each in matrix.areas]
+    found = {"calendars": calendars, "routes": routes, "areas": areas}
     zone = {"timezone": matrix.timezone} if matrix.timezone != TIMEZONE else {}
     return zone | {name: rows for name, rows in found.items() if rows}
 
@@ -336,6 +346,7 @@ def _places(pack: _Pack) -> dict[str, Location]:
     for index, rule in enumerate(pack.routes):
         here = ("routes", index)
         found |= {f"route {rule.code}": here, f"route code '{rule.code}'": here, f"route {rule.code}.of": (*here, "of")}
+    found |= {f"area code '{area.code}'": ("areas", index) for index, area in enumerate(pack.areas)}
     for index, calendar in enumerate(pack.calendars):
         here = ("calendars", index)
         found |= {f"calendar {calendar.code}": here, f"calendar code '{calendar.code}'": here}
@@ -412,6 +423,7 @@ def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
         ),
         routes=tuple(Route(**dict(row) | {"areas": tuple(row.areas.items())}) for row in pack.routes),
         timezone=pack.timezone,
+        areas=tuple(Area(row.code, row.names) for row in pack.areas),
     )
     missing += [
         Problem(f"category {code}", "stands there more than once")

@@ -5,7 +5,7 @@
 | 矩阵 | a situation: three levels (left empty or merged: as above), the situation, who leads, executes, supervises, … |
 | 部门, 督办 | a department with its role; a supervisor |
 | 规则 | a rule: which, of what, its words or its number |
-| 选路, 值班 | may be absent: a rule by place, customer and time; a duty calendar |
+| 选路, 值班, 区域 | may be absent: a rule by place, customer and time; a duty calendar; an area and its names |
 | 说明 | name, version, title (and time zone) of the pack |
 
 A column is found by its heading, Chinese or English. Departments may be given by name or code. Several values of a cell
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000  # of a sheet
 MATRIX, DEPARTMENTS, SUPERVISORS, RULES, ABOUT = "矩阵", "部门", "督办", "规则", "说明"
-ROUTES, CALENDARS = "选路", "值班"  # need not be there
+ROUTES, CALENDARS, AREAS = "选路", "值班", "区域"
+OPTIONAL = (ROUTES, CALENDARS, AREAS)  # need not be there
 LEVELS: Final = {
     "class_code": "一级编码",
     "class": "一级分类",
@@ -65,6 +66,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         "off_duty": "值班外",
     },
     CALENDARS: {"code": "编码", "name": "名称", "hours": "时段", "off": "休息", "on": "调休上班"},
+    AREAS: {"code": "编码", "names": "名称"},
     RULES: {"rule": "规则", "key": "项", "value": "值"},
     ABOUT: {"key": "项", "value": "值"},
 }
@@ -94,6 +96,9 @@ def read(data: bytes) -> Matrix:
         for index, (number, row) in enumerate(book.rows(sheet)):
             book.put_row((field, index), sheet, number, row)
     raw |= {"calendars": _calendars(book), "routes": _routes(book, raw["departments"])}
+    raw["areas"] = [row | {"names": _split(row.get("names", ""))} for _, row in book.rows(AREAS)]
+    for index, (number, row) in enumerate(book.rows(AREAS)):
+        book.put_row(("areas", index), AREAS, number, row)
     raw["rules"] = _rules(book)
     raw["classes"] = _classes(book, raw["departments"], raw["supervisors"])
     try:
@@ -118,7 +123,7 @@ class _Book:
             self._book = load_workbook(io.BytesIO(data), data_only=True)
         except (BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
             raise MatrixError((Problem("file", f"is not an Excel workbook (.xlsx): {error}"),)) from None
-        absent = [name for name in COLUMNS if name not in {*self._book.sheetnames, ROUTES, CALENDARS}]
+        absent = [name for name in COLUMNS if name not in {*self._book.sheetnames, *OPTIONAL}]
         if absent:
             raise MatrixError(tuple(Problem(f"sheet {name}", "is missing") for name in absent))
         self.faults: list[Problem] = []
@@ -329,10 +334,11 @@ def write(raw: dict[str, Any]) -> bytes:
             (SUPERVISORS, [list(row.values()) for row in raw["supervisors"]]),
             (ROUTES, list(_flat_routes(raw))),
             (CALENDARS, list(_flat_calendars(raw))),
+            (AREAS, [[row["code"], "\n".join(row.get("names", ()))] for row in raw.get("areas", ())]),
             (RULES, list(_flat_rules(raw["rules"]))),
             (ABOUT, [[key, raw[key]] for key in ("name", "version", "title", "timezone") if key in raw]),
         ):
-            if rows or name not in (ROUTES, CALENDARS):
+            if rows or name not in OPTIONAL:
                 _sheet(book.create_sheet(name), COLUMNS[name], rows)
     except IllegalCharacterError as error:
         raise MatrixError((Problem("matrix", f"holds a character that no workbook may: {error}"),)) from None

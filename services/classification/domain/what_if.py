@@ -9,7 +9,7 @@ from typing import Any, Final
 from libs.shared.contracts.classification import Urgency
 from libs.shared.contracts.intake import Ticket
 
-from . import route
+from . import place, route
 from .classifier import Verdict
 from .matrix import Matrix
 
@@ -21,7 +21,8 @@ Said = tuple[str, tuple[str, ...], Urgency, bool]  # of one ticket: situation, w
 
 def said(matrix: Matrix, verdict: Verdict, ticket: Ticket) -> Said:
     """What of a verdict is compared; who executes as of the time of the request."""
-    executing = route.executing(route.routed(matrix, verdict.situation, ticket, ticket.opened_at))
+    located = place.locate(matrix, ticket).ticket
+    executing = route.executing(route.routed(matrix, verdict.situation, located, ticket.opened_at))
     return verdict.situation.code, executing, verdict.urgency, verdict.sure
 
 
