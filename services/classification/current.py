@@ -74,10 +74,10 @@ class Current:
                 if "matrix" not in seen:
                     await registry.begin(self._running, settings.matrix_pack)
                     seen = await store.registry.in_force(self._running)
-                await registry.say(self._running)
                 if self._in_force is None or seen != self._seen:
                     self._in_force = await self._load(seen["matrix"] or "", seen.get("model"))
                     self._seen = seen
+                await registry.say(self._running)
             except Poison as error:
                 raise NotLoaded(str(error)) from None
             return self._in_force

@@ -26,8 +26,10 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 After = Annotated[str | None, Query(alias="after", max_length=500, description="`next` of the page before")]
 MEDIA = {"yaml": "application/yaml", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
-FILE: dict[str, Any] = {"type": "string", "format": "binary"}
-FILES: dict[str, Any] = {media: {"schema": FILE} for media in MEDIA.values()}
+FILES: dict[str, Any] = {
+    MEDIA["yaml"]: {"schema": {"type": "object", "additionalProperties": True}},
+    MEDIA["xlsx"]: {"schema": {"type": "string", "format": "binary"}},
+}
 
 
 class _Payload(BaseModel):

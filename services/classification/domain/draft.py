@@ -203,8 +203,9 @@ def _remove(form: Form, change: Change) -> None:
         case "situation":
             _taken(form, change.code)
         case "department" | "supervisor" | "route" | "calendar" | "area":
+            row = _row(form, change.kind, change.code)
             listed = form[LISTS[change.kind]]
-            listed.remove(_row(form, change.kind, change.code))
+            listed.remove(row)
             if not listed:
                 del form[LISTS[change.kind]]
         case "category":

@@ -66,8 +66,8 @@ async def test_version_that_cannot_be_loaded_leaves_the_old_one_at_work(database
             " VALUES ('bad', 'bad', 'bad', 'no pack', 1, 'test', now()) RETURNING 1"
         )
         await one.rows(
-            "INSERT INTO activation (kind, version, by, reason, at)"
-            " VALUES ('matrix', 'bad', 'test', '', now()) RETURNING 1"
+            "INSERT INTO activation (kind, version, by, reason, at, effective_at, said)"
+            " VALUES ('matrix', 'bad', 'test', '', now(), now(), true) RETURNING 1"
         )
         with pytest.raises(NotLoaded, match="bad cannot be used"):
             await current(one.running).refresh()

@@ -136,6 +136,7 @@ def test_situation_that_lacks_cells_is_a_fault_and_no_error(form: Form) -> None:
         ),
         (Change("add", "rules", value={}), "changes[0].kind", "no rules can be added"),
         (Change("remove", "class", "A"), "changes[0].kind", "goes with its last category"),
+        (Change("remove", "route", "R9"), "changes[0].code", "there is no route"),
         (Change("remove", "department", "nobody"), "changes[0].code", "there is no department"),
     ],
 )
