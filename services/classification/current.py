@@ -43,6 +43,12 @@ class Prediction:
     verdict: Verdict
     matrix: Matrix
     model_version: str | None
+    person: str | None = None  # the principal of who said so while splitting the ticket that this one is a part of
+
+    @property
+    def by(self) -> str:
+        """Who decided: model, matrix, or that person."""
+        return self.person or ("model" if self.model_version else "matrix")
 
     @property
     def parts(self) -> tuple[Verdict, Matrix, str | None]:

@@ -1,6 +1,7 @@
 """What requests and answers look like."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -16,6 +17,10 @@ from libs.shared.contracts.classification import (
 )
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Ticket
 from libs.shared.web import Body
+
+MOST_DECIDED = 500  # tickets in one request
+_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 
 
 class Preview(Body):
@@ -58,10 +63,10 @@ class PreviewAnswer(Judged):
 
 
 class TicketClassification(Judged):
-    """How a ticket was classified; in the state `review` it is the best guess, and no department has it yet."""
+    """How a ticket was classified; in the states `review` and `split` it is a guess that no department has."""
 
     ticket_id: UUID
-    state: str = Field(description="classified or review")
+    state: str = Field(description="classified, review, or split: then its parts are tickets of their own")
     received_at: datetime
     classified_at: datetime | None
 
@@ -118,6 +123,8 @@ class ReviewView(Claimed):
     channel: Channel
     title: str
     opened_at: datetime
+    due_at: datetime = Field(description="until when it may wait, by the rules of the matrix")
+    overdue: bool
     candidates: list[Candidate]
 
 
@@ -148,4 +155,104 @@ class DecideBody(Body):
     situation: str = Field(min_length=1, max_length=32, description="code of a situation of the matrix in force")
     business_type: BusinessType | None = Field(None, description="where left out: found as for any ticket")
     urgency: Urgency | None = Field(None, description="where left out: found as for any ticket")
-    note: str | None = Field(None, max_length=2000)
+    note: str | None = Field(None, max_length=2000, pattern=_TEXT)
+
+
+class DecideManyBody(DecideBody):
+    """What these tickets are, all of them the same."""
+
+    tickets: list[UUID] = Field(min_length=1, max_length=MOST_DECIDED)
+
+
+class DecidedOne(BaseModel):
+    """What became of one of many. What another reviewer has, or has decided, is left as it is."""
+
+    ticket_id: UUID
+    outcome: Literal["decided", "claimed", "decided_before", "split_before", "unknown"]
+    by: str | None = Field(None, description="who has claimed, decided or split it")
+    until: datetime | None = Field(None, description="of the claim")
+    at: datetime | None = Field(None, description="of the decision before")
+    situation: str | None = Field(None, description="of the decision before")
+
+
+class DecidedMany(BaseModel):
+    """What became of each, in the order they were named."""
+
+    decided: int
+    left: int
+    results: list[DecidedOne]
+
+
+class PartBody(Body):
+    """One matter of a request."""
+
+    title: str | None = Field(None, min_length=1, max_length=200, pattern=_LINE, description="left out: the request's")
+    text: str = Field(min_length=1, max_length=10_000, pattern=_TEXT)
+    situation: str | None = Field(
+        None, min_length=1, max_length=32, description="code; left out: the part is classified like any ticket"
+    )
+
+
+class SplitBody(Body):
+    """The matters of a request."""
+
+    parts: list[PartBody] = Field(min_length=2, max_length=10)
+    note: str | None = Field(None, max_length=2000, pattern=_TEXT)
+
+
+class SplitTicket(BaseModel):
+    """A part and the ticket that it becomes; intake has it within moments."""
+
+    number: int
+    ticket_id: UUID
+
+
+class SplitAnswer(BaseModel):
+    """The ticket is split."""
+
+    ticket_id: UUID
+    parts: list[SplitTicket]
+
+
+class ReviewCluster(BaseModel):
+    """Waiting tickets that are alike."""
+
+    size: int
+    claimed: int = Field(description="of them, those that some reviewer has")
+    due_at: datetime = Field(description="of the first one due")
+    candidates: list[Candidate] = Field(description="what they might be; probability: mean over the tickets")
+    example_title: str
+    example_text: str = Field(description="beginning of the first one's text, masked")
+    tickets: list[UUID] = Field(description="the next due first; as many as one decision takes")
+
+
+class ReviewClusters(BaseModel):
+    """The largest clusters of the tickets that are due next."""
+
+    looked_at: int
+    items: list[ReviewCluster]
+
+
+class Spread(BaseModel):
+    """Seconds."""
+
+    median: float
+    p90: float
+
+
+class ReviewerFigures(BaseModel):
+    """What was decided, and how fast."""
+
+    decided: int = Field(description="reviews ended by a decision, splits among them")
+    split: int
+    waited: Spread | None = Field(description="from the review's opening to the decision; null: nothing was decided")
+    deciding: Spread | None = Field(description="from the claim to the decision; null: none was claimed")
+
+
+class ReviewFigures(ReviewerFigures):
+    """The queue now, and decisions of the last days."""
+
+    waiting: int = Field(description="now; counted up to 100,000")
+    overdue: int
+    days: int
+    reviewers: dict[str, ReviewerFigures] = Field(description="by principal; a reviewer sees only the own ones")

@@ -30,7 +30,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX activation_by_kind ON activation (kind, id)")
     op.execute(
         "CREATE TABLE ticket (id uuid PRIMARY KEY, ticket jsonb NOT NULL, state text NOT NULL"
-        " CHECK (state IN ('classified', 'review')), situation text NOT NULL, matrix_version text NOT NULL,"
+        " CHECK (state IN ('classified', 'review', 'split')), situation text NOT NULL, matrix_version text NOT NULL,"
         " model_version text, probability real NOT NULL, margin real NOT NULL, words text[] NOT NULL,"
         " decided_by text NOT NULL, business_type text NOT NULL, complaint_object text NOT NULL, urgency text NOT NULL,"
         " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz) PARTITION BY RANGE (id)"
@@ -39,16 +39,19 @@ def upgrade() -> None:
     op.execute("CREATE INDEX ticket_in_review ON ticket (id) WHERE state = 'review'")
     # The queue: a row goes with its decision.
     op.execute(
-        "CREATE TABLE review (ticket_id uuid PRIMARY KEY, urgent boolean NOT NULL, opened_at timestamptz NOT NULL,"
-        " candidates jsonb NOT NULL, claimed_by text, claimed_until timestamptz)"
+        "CREATE TABLE review (ticket_id uuid PRIMARY KEY, opened_at timestamptz NOT NULL, due_at timestamptz NOT NULL,"
+        " candidates jsonb NOT NULL, claimed_by text, claimed_until timestamptz, claimed_at timestamptz)"
         f" WITH (fillfactor = 70, {VACUUM})"
     )
-    op.execute("CREATE INDEX review_in_order ON review ((NOT urgent), opened_at, ticket_id)")
+    op.execute("CREATE INDEX review_in_order ON review (due_at, ticket_id)")
+    # Without a situation: the ticket was split. Without `waited`: a part that its reviewer named while splitting.
     op.execute(
-        "CREATE TABLE decision (ticket_id uuid PRIMARY KEY, situation text NOT NULL, matrix_version text NOT NULL,"
-        " by text NOT NULL, note text, at timestamptz NOT NULL) PARTITION BY RANGE (ticket_id)"
+        "CREATE TABLE decision (ticket_id uuid PRIMARY KEY, situation text, matrix_version text NOT NULL,"
+        " by text NOT NULL, note text, at timestamptz NOT NULL, waited real, deciding real)"
+        " PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE decision_default PARTITION OF decision DEFAULT")
+    op.execute("CREATE INDEX decision_by_time ON decision (at)")
 
 
 def downgrade() -> None:
