@@ -10,6 +10,7 @@ from services.classification import store
 from services.classification.current import Prediction, current
 from services.classification.domain import fact, rule
 from services.classification.store.review import Opened
+from services.classification.store.shadow import Both
 from services.classification.store.ticket import Classified
 
 
@@ -35,6 +36,15 @@ async def classify(events: list[TicketReceived], tx: Transaction) -> None:
                 found[event.key].by,
             )
             for event in events
+        ],
+    )
+    both = [(event.ticket_id, found[event.key]) for event in events if event.ticket_id in new]
+    await store.shadow.add(
+        tx,
+        [
+            Both(ticket_id, each.matrix.version, each.model_version, each.verdict, *each.shadow)
+            for ticket_id, each in both
+            if each.shadow
         ],
     )
     opened: list[Opened] = []

@@ -3,7 +3,7 @@
 from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified, TicketSplit
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, figure, handlers, retention
+from services.classification import api, current, figure, handlers, retention, schedule
 from services.classification.settings import ClassificationSettings
 
 service = Service(
@@ -12,7 +12,7 @@ service = Service(
     prepares={TicketReceived: handlers.predict},
     says=(TicketClassified, ReviewRequested, TicketSplit, MatrixPublished),
     serves=api.router,
-    runs=(current.follow, figure.watch),
+    runs=(current.follow, figure.watch, schedule.retrain),
     settings=ClassificationSettings,
     keeps=retention.KEEPS,
     opens=current.opened,

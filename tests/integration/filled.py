@@ -49,6 +49,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
             'external', 'normal', 'low', t, t FROM {BORN} b""",
         f"INSERT INTO review (ticket_id, opened_at, due_at, candidates)"
         f" SELECT id, t, t + interval '4 hours', '[]' FROM {BORN} b WHERE n % 50 = 0",
+        f"INSERT INTO shadow SELECT id, 'm', NULL, 's', 1, 'v', 's', 1 FROM {BORN} b",
         f"INSERT INTO decision SELECT id, 's', 'm', 'r1', NULL, t, 60, 5 FROM {BORN} b WHERE n % 50 = 1",
     ),
     "dispatch": (

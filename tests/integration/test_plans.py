@@ -226,6 +226,11 @@ CLASSIFICATION = (
             "now": NOW,
         },
     ),
+    (
+        "shadow",
+        classification.shadow.GROUPS,
+        lambda w: {"low": FIRST, "shadow_version": "v", "model_version": None, "limit": BATCH},
+    ),
     ("waiting", classification.review.WAITING, lambda w: {"limit": 50}),
     (
         "figures",

@@ -1,7 +1,8 @@
 """What requests and answers look like."""
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -17,6 +18,7 @@ from libs.shared.contracts.classification import (
 )
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Ticket
 from libs.shared.web import Body
+from services.classification.beside import Beside
 
 MOST_DECIDED = 500  # tickets in one request
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
@@ -256,3 +258,82 @@ class ReviewFigures(ReviewerFigures):
     overdue: int
     days: int
     reviewers: dict[str, ReviewerFigures] = Field(description="by principal; a reviewer sees only the own ones")
+
+
+class ModelView(BaseModel):
+    """A trained model with its cross-validated figures."""
+
+    version: str
+    matrix_version: str = Field(description="for whose labels it was trained")
+    labels: list[str]
+    rows: int
+    accuracy: float
+    macro_f1: float
+    trained_by: str
+    trained_at: datetime
+    size: int = Field(description="bytes")
+
+
+class ModelDetail(ModelView):
+    """The same with its whole report."""
+
+    report: dict[str, Any]
+
+
+class Training(BaseModel):
+    """What one training came to."""
+
+    by: str = Field(description="who began it; `schedule`: on its own")
+    began_at: datetime
+    ended_at: datetime
+    version: str | None = Field(description="the model that was kept")
+    active: bool = Field(description="put in force")
+    reason: str = Field(description="why it is not in force, or why there is no model")
+
+
+class ModelList(BaseModel):
+    """Models and trainings."""
+
+    active: str | None = Field(description="null: the matrix alone classifies")
+    shadow: str | None = Field(description="reads every ticket too, and decides nothing")
+    models: list[ModelView]
+    trainings: list[Training]
+
+
+class LeadPair(BaseModel):
+    """So many tickets for which the two named these leading departments."""
+
+    active: str
+    shadow: str
+    tickets: int
+
+
+class RightView(BaseModel):
+    """Tickets that a person decided meanwhile: who had lead, executing departments and SLA class right."""
+
+    tickets: int
+    both: int
+    active: int = Field(description="alone")
+    shadow: int = Field(description="alone")
+    neither: int
+
+
+class ShadowView(BaseModel):
+    """The shadow beside what is in force."""
+
+    shadow_version: str
+    model_version: str | None = Field(description="in force; null: the matrix alone")
+    days: int
+    tickets: int
+    agreed: int = Field(description="tickets that both send to the same departments with the same SLA class")
+    probability: float = Field(description="mean, of what is in force")
+    shadow_probability: float
+    leads: list[LeadPair] = Field(description="most tickets first")
+    right: RightView
+
+    @classmethod
+    def of(cls, found: Beside, days: int) -> "ShadowView":
+        """Out of a comparison."""
+        result = asdict(found.agreement)
+        result["leads"] = [LeadPair(active=a, shadow=b, tickets=n) for a, b, n in found.agreement.leads]
+        return cls(shadow_version=found.shadow_version, model_version=found.model_version, days=days, **result)

@@ -21,10 +21,16 @@ def upgrade() -> None:
         " digests bytea NOT NULL, report jsonb NOT NULL, trained_by text NOT NULL, trained_at timestamptz NOT NULL)"
     )
     op.execute("ALTER TABLE model ALTER COLUMN bytes SET STORAGE EXTERNAL")
-    # Who put which matrix or model in force, and when; the last row of a kind is the one in force.
+    # Every training, whoever began it, and what came of it; `version`: the model that was kept.
+    op.execute(
+        "CREATE TABLE training (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, by text NOT NULL,"
+        " began_at timestamptz NOT NULL, ended_at timestamptz NOT NULL, version text, active boolean NOT NULL,"
+        " reason text NOT NULL)"
+    )
+    # Who put which matrix, model or shadow in force, and when; the last row of a kind is the one in force.
     op.execute(
         "CREATE TABLE activation (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-        " kind text NOT NULL CHECK (kind IN ('matrix', 'model')), version text, by text NOT NULL,"
+        " kind text NOT NULL CHECK (kind IN ('matrix', 'model', 'shadow')), version text, by text NOT NULL,"
         " reason text NOT NULL, at timestamptz NOT NULL)"
     )
     op.execute("CREATE INDEX activation_by_kind ON activation (kind, id)")
@@ -52,8 +58,15 @@ def upgrade() -> None:
     )
     op.execute("CREATE TABLE decision_default PARTITION OF decision DEFAULT")
     op.execute("CREATE INDEX decision_by_time ON decision (at)")
+    # What a model that is only watched said of a ticket, beside what was said by what is in force.
+    op.execute(
+        "CREATE TABLE shadow (ticket_id uuid PRIMARY KEY, matrix_version text NOT NULL, model_version text,"
+        " situation text NOT NULL, probability real NOT NULL, shadow_version text NOT NULL,"
+        " shadow_situation text NOT NULL, shadow_probability real NOT NULL) PARTITION BY RANGE (ticket_id)"
+    )
+    op.execute("CREATE TABLE shadow_default PARTITION OF shadow DEFAULT")
 
 
 def downgrade() -> None:
     """Drop them."""
-    op.execute("DROP TABLE decision, review, ticket, activation, model, matrix")
+    op.execute("DROP TABLE shadow, decision, review, ticket, activation, training, model, matrix")
