@@ -22,7 +22,7 @@ async def models(request: Request, who: Owner) -> shape.ModelList:
     return shape.ModelList(
         active=in_force.get("model"),
         shadow=in_force.get("shadow"),
-        models=[shape.ModelView.model_validate(row._asdict() | row.report) for row in rows],
+        models=[shape.ModelView.model_validate(row.report | row._asdict()) for row in rows],
         trainings=[shape.Training(**row._asdict()) for row in await store.registry.trainings(process)],
     )
 
@@ -42,4 +42,4 @@ async def model(request: Request, version: Annotated[str, Path(max_length=100)],
     row = await store.registry.described(running(request), version)
     if row is None:
         raise Refused(404, "Not found", "there is no such model")
-    return shape.ModelDetail.model_validate(row._asdict() | row.report)
+    return shape.ModelDetail.model_validate(row.report | row._asdict())

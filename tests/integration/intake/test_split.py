@@ -33,8 +33,9 @@ async def test_parts_become_tickets_of_the_same_customer_and_place(h: Harness, p
     ticket_id = UUID((await post(platform, handed)).json()["ticket_id"])
     [whole] = await h.said()
     assert isinstance(whole, TicketReceived)
+    await h.hear(ReviewRequested(ticket_id=ticket_id, urgency="normal", candidates=()))
     event = await split(h, ticket_id)
-    said = await h.hear(ReviewRequested(ticket_id=ticket_id, urgency="normal", candidates=()), event)
+    said = await h.hear(event)
     assert [type(each) for each in said] == [TicketReceived] * 2
     assert [each.key for each in said] == [str(part.ticket_id) for part in event.parts]
     for number, each in enumerate(said, 1):
