@@ -38,7 +38,7 @@ CREATE TABLE log (topic INT, partition INT, start INT, stop INT);  -- where each
 CREATE TABLE inbound (partition INT, place INT, key TEXT, inside INT, PRIMARY KEY (partition, place)) WITHOUT ROWID;
 
 -- The services' tables.
-CREATE TABLE ticket (ticket BLOB, reference TEXT, agent TEXT, channel TEXT, at INT, stage TEXT);
+CREATE TABLE ticket (ticket BLOB, reference TEXT, agent TEXT, channel TEXT, at INT, stage TEXT, whole BLOB);
 CREATE TABLE signpost (reference TEXT, ticket BLOB);  -- which ticket stands under a reference
 CREATE TABLE refused (partition INT, place INT, reference TEXT);
 CREATE TABLE judged (ticket BLOB, state TEXT, decided_by TEXT, waiting INT, by_person INT);

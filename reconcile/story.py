@@ -76,6 +76,8 @@ def _told(name: str, data: Mapping[str, Any]) -> str:
             sure = f"{data['decided_by']}, {data['probability']:.0%}"
             lead = data["lead_department"]["name"]
             return f"classified as {data['situation']['name']} ({sure}); lead {lead} → {executing}"
+        case "TicketSplit":
+            return f"split by {data['by']}: {'; '.join(_short(each['title']) for each in data['parts'])}"
         case "ReviewRequested":
             return f"not sure enough: a person decides between {_candidates(data)}"
         case "WorkOrderAssigned":

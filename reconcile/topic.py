@@ -224,6 +224,7 @@ def _sent(body: Body) -> Sequence[Line]:
 
 
 READERS: Mapping[str, Callable[[Body], Sequence[Line]]] = {
+    "TicketSplit": lambda body: [(packed(each["ticket_id"]), each["situation"], None) for each in body["parts"]],
     "TicketClassified": _classified,
     "WorkOrderAssigned": lambda body: (
         (packed(body["work_order_id"]), body["department"]["code"], packed(body.get("reassigned_from"))),

@@ -49,7 +49,7 @@ INSERTS = (
         CASE WHEN n % 2000 = 1 THEN 'review' ELSE 'classified' END,
         'A01-1', 'power_95598-2026.11', NULL, 0.9, 0.8, '{{变电站}}', 'matrix', 'opinion', 'external', 'normal',
         'normal', born, born FROM life ORDER BY ticket_id""",
-    """INSERT INTO classification.review SELECT ticket_id, n % 4000 = 1, born,
+    """INSERT INTO classification.review SELECT ticket_id, born, born + interval '4 hours',
         jsonb_build_array(jsonb_build_object('probability', 0.4, 'situation',
             '{"code": "A01-1", "name": "变电站选址", "path": ["供电", "布局", "布点"]}'::jsonb)), NULL, NULL
         FROM life WHERE n % 2000 = 1 ORDER BY ticket_id""",

@@ -5,7 +5,7 @@ when its caller goes away it still commits.
 """
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,9 +62,15 @@ class Command:
     idempotency_key: str
     fingerprint: bytes  # SHA-256 of method, path and body
     traceparent: str
+    further: tuple[str, ...] = ()  # streams to lock beside `key`
     answer: "asyncio.Future[Answer | Refused]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def keys(self) -> list[str]:
+        """The streams to lock."""
+        return [key for key in (self.key, *self.further) if key]
 
 
 class _Raced(Exception):
@@ -146,7 +152,7 @@ class Flusher:
         telemetry.BATCH_SIZE.labels("commands").observe(len(batch))
         names = {"principals": [c.principal for c in batch], "keys": [c.idempotency_key for c in batch]}
         answers: dict[Command, Answer | Refused] = {}
-        async with self.running.transaction(command.key for command in batch) as tx:
+        async with self.running.transaction(key for command in batch for key in command.keys) as tx:
             stored = {(row.principal, row.idempotency_key): row for row in await tx.rows(STORED, **names)}
             fresh = []
             for command in batch:
@@ -177,13 +183,13 @@ class Flusher:
         return [answers[command] for command in batch]
 
     async def _run(self, commands: Sequence[Command], tx: Transaction) -> dict[Command, Answer | Refused]:
-        """Call the handlers: a key's k-th command in round k, by handler inside a round."""
+        """Call the handlers: a key's k-th command in round k or later, by handler inside a round."""
         answers: dict[Command, Answer | Refused] = {}
         rounds: list[dict[Handler, list[Command]]] = []
-        seen: Counter[str] = Counter()
+        seen: dict[str, int] = defaultdict(int)  # key → the round its next command runs in, at the earliest
         for command in commands:
-            place = seen[command.key]
-            seen[command.key] += bool(command.key)
+            place = max((seen[key] for key in command.keys), default=0)
+            seen.update(dict.fromkeys(command.keys, place + 1))
             if place == len(rounds):
                 rounds.append(defaultdict(list))
             rounds[place][command.handler].append(command)

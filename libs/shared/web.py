@@ -93,11 +93,18 @@ def caller(*scopes: str) -> Any:
 
 
 async def command(
-    request: Request, handler: Handler, args: Any, *, key: str, body: BaseModel | None = None
+    request: Request,
+    handler: Handler,
+    args: Any,
+    *,
+    key: str,
+    further: Sequence[str] = (),
+    body: BaseModel | None = None,
 ) -> Response:
     """Run a command in the next batch and answer once it is committed.
 
-    Args: `key` the stream to lock ("": none); `body` what the fingerprint is made of, beside method and path.
+    Args: `key` the stream to lock ("": none), `further` more of them; `body` what the fingerprint is made
+        of, beside method and path.
     Raises: Refused: 400 where the Idempotency-Key is missing or bad, and all that `Flusher.do` refuses.
     """
     name = request.headers.get("idempotency-key", "")
@@ -114,6 +121,7 @@ async def command(
             name,
             hashlib.sha256(b"\n".join([request.method.encode(), request.scope["path"].encode(), payload])).digest(),
             telemetry.cause(request.headers.get("traceparent")),
+            tuple(further),
         )
     )
     return Response(json_bytes(answer.body), answer.status, media_type="application/json")

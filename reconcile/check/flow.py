@@ -7,6 +7,7 @@ from reconcile.check.finding import Check
 CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("TicketAmended", "ticket", ("TicketReceived",)),
     ("ReviewRequested", "ticket", ("TicketReceived",)),
+    ("TicketSplit", "ticket", ("ReviewRequested",)),
     ("TicketClassified", "ticket", ("TicketReceived",)),
     ("WorkOrderAssigned", "ticket", ("TicketClassified",)),
     ("WorkOrderAssigned", "more", ("ReturnRuled",)),
@@ -131,7 +132,29 @@ CHECKS = (
         FROM told WHERE times = 1 AND by <> decided_by
         UNION ALL
         SELECT ticket, CASE WHEN by_person THEN 'a person decided without a review'
-            ELSE 'a review ended without a person' END FROM told WHERE by_person <> (asked AND NOT waiting)""",
+            ELSE 'a review ended without a person' END FROM told WHERE by_person <> (asked AND NOT waiting)
+            AND NOT (by_person AND NOT asked AND EXISTS (SELECT 1 FROM said s
+                WHERE s.type = :TicketSplit AND s.subject = told.ticket AND s.detail IS NOT NULL))""",
+    ),
+    Check(
+        "a ticket that was split became its parts, each once, and nothing else",
+        """SELECT j.ticket, 'classification has it as ' || j.state || '; TicketSplit stands on the flow ' || (
+            SELECT count(*) FROM said s WHERE s.type = :TicketSplit AND s.ticket = j.ticket AND s.line = 0) || ' times'
+        FROM judged j WHERE (j.state = 'split') <> (
+            SELECT count(*) FROM said s WHERE s.type = :TicketSplit AND s.ticket = j.ticket AND s.line = 0)
+        UNION ALL
+        SELECT s.ticket, 'it was split; intake has it in stage ' || coalesce(t.stage, 'none')
+        FROM said s LEFT JOIN ticket t ON t.ticket = s.ticket
+        WHERE s.type = :TicketSplit AND s.line = 0 AND t.stage IS NOT 'split'
+        UNION ALL
+        SELECT s.ticket, 'its part ' || uuid(s.subject) || ' stands ' || (SELECT count(*) FROM ticket t
+            WHERE t.ticket = s.subject AND t.whole = s.ticket) || ' times in intake'
+        FROM said s WHERE s.type = :TicketSplit AND (
+            SELECT count(*) FROM ticket t WHERE t.ticket = s.subject AND t.whole = s.ticket) <> 1
+        UNION ALL
+        SELECT t.ticket, 'intake holds it as a part of ' || uuid(t.whole) || ', which no split made' FROM ticket t
+        WHERE t.whole IS NOT NULL AND NOT EXISTS (SELECT 1 FROM said s
+            WHERE s.type = :TicketSplit AND s.ticket = t.whole AND s.subject = t.ticket)""",
     ),
     Check(
         "every ticket is closed, and every service knows it",
@@ -141,10 +164,11 @@ CHECKS = (
         SELECT ticket, 'dispatch has it as ' || state FROM dispatched WHERE :closed AND state <> 'closed'
         UNION ALL
         SELECT t.ticket, 'intake has it in stage ' || coalesce(t.stage, 'none') FROM ticket t
-        WHERE :closed AND t.stage IS NOT 'closed'
+        WHERE :closed AND coalesce(t.stage, '') NOT IN ('closed', 'split')
         UNION ALL
         SELECT t.ticket, 'TicketClosed is not on the flow' FROM ticket t
-        WHERE :closed AND NOT EXISTS (SELECT 1 FROM said s WHERE s.type = :TicketClosed AND s.ticket = t.ticket)
+        WHERE :closed AND t.stage IS NOT 'split'
+            AND NOT EXISTS (SELECT 1 FROM said s WHERE s.type = :TicketClosed AND s.ticket = t.ticket)
         UNION ALL
         SELECT d.ticket, 'dispatch has it as ' || d.state || '; intake''s stage is ' || coalesce(t.stage, 'none')
         FROM dispatched d JOIN ticket t ON t.ticket = d.ticket

@@ -13,6 +13,7 @@ from libs.shared.telemetry import log
 from services.classification import registry, store
 from services.classification.domain.classifier import Classifier, LabelError, Verdict
 from services.classification.domain.matrix import Matrix
+from services.classification.domain.text import Reading
 from services.classification.settings import ClassificationSettings
 from services.classification.store.registry import Kind
 
@@ -29,6 +30,8 @@ class InForce:
 
     classifier: Classifier
     model_version: str | None  # None: the matrix alone
+    shadow: Classifier | None = None  # reads every ticket too, and decides nothing
+    shadow_version: str | None = None
 
     @property
     def matrix(self) -> Matrix:
@@ -43,6 +46,14 @@ class Prediction:
     verdict: Verdict
     matrix: Matrix
     model_version: str | None
+    person: str | None = None  # the principal of who said so while splitting the ticket that this one is a part of
+
+    shadow: tuple[str, Verdict] | None = None  # the model in the shadow, and its verdict
+
+    @property
+    def by(self) -> str:
+        """Who decided: model, matrix, or that person."""
+        return self.person or ("model" if self.model_version else "matrix")
 
     @property
     def parts(self) -> tuple[Verdict, Matrix, str | None]:
@@ -75,14 +86,14 @@ class Current:
                     await registry.begin(self._running, settings.matrix_pack)
                     seen = await store.registry.in_force(self._running)
                 if self._in_force is None or seen != self._seen:
-                    self._in_force = await self._load(seen["matrix"] or "", seen.get("model"))
+                    self._in_force = await self._load(seen["matrix"] or "", seen.get("model"), seen.get("shadow"))
                     self._seen = seen
                 await registry.say(self._running)
             except Poison as error:
                 raise NotLoaded(str(error)) from None
             return self._in_force
 
-    async def _load(self, matrix_version: str, model_version: str | None) -> InForce:
+    async def _load(self, matrix_version: str, model_version: str | None, shadow_version: str | None) -> InForce:
         matrix = await registry.matrix_of(self._running, matrix_version)
         model = await registry.model_of(self._running, model_version) if model_version else None
         try:
@@ -90,8 +101,18 @@ class Current:
         except LabelError as error:
             log.warning("model_unfit", model=model_version, matrix=matrix_version, reason=str(error))
             classifier, model_version = await asyncio.to_thread(Classifier, matrix), None
-        log.info("in_force", matrix=matrix.version, model=model_version)
-        return InForce(classifier, model_version)
+        shadow = await self._shadow(matrix, shadow_version) if shadow_version else None
+        shadow_version = shadow_version if shadow else None
+        log.info("in_force", matrix=matrix.version, model=model_version, shadow=shadow_version)
+        return InForce(classifier, model_version, shadow, shadow_version)
+
+    async def _shadow(self, matrix: Matrix, version: str) -> Classifier | None:
+        """The classifier in the shadow; None where it cannot be used, which must keep no ticket waiting."""
+        try:
+            return await asyncio.to_thread(Classifier, matrix, await registry.model_of(self._running, version))
+        except (LabelError, Poison) as error:
+            log.warning("shadow_unfit", model=version, matrix=matrix.version, reason=str(error))
+            return None
 
     async def matrix(self, version: str) -> Matrix:
         """A matrix version that classified some ticket, in force or not."""
@@ -113,7 +134,12 @@ class Current:
             if time.perf_counter() - began > SLICE:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
-            predictions.append(Prediction(now.classifier.classify(ticket), now.matrix, now.model_version))
+            reading = Reading.of(ticket.title, ticket.text)
+            verdict = now.classifier.classify(ticket, reading)
+            shadow = None
+            if now.shadow and now.shadow_version:
+                shadow = now.shadow_version, now.shadow.classify(ticket, reading)
+            predictions.append(Prediction(verdict, now.matrix, now.model_version, shadow=shadow))
         return predictions
 
 

@@ -1,6 +1,7 @@
 """From labelled files and decisions to a model in force: trained, compared with the old one, kept, activated or not."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,28 @@ class Outcome:
     comparison: Comparison | None  # None: no model was in force, or it has other labels
     active: bool
     reason: str
+
+
+@dataclass
+class Note:
+    """What is noted of a training that is under way."""
+
+    outcome: Outcome | None = None
+
+
+@asynccontextmanager
+async def noted(running: Running, by: str) -> AsyncIterator[Note]:
+    """Note what the training inside came to, also where it cannot be done (Poison)."""
+    began_at, note = await store.registry.clock(running), Note()
+    try:
+        yield note
+    except Poison as error:
+        await store.registry.trained(running, began_at, version=None, active=False, reason=str(error), by=by)
+        raise
+    if came := note.outcome:
+        await store.registry.trained(
+            running, began_at, version=came.version, active=came.active, reason=came.reason, by=by
+        )
 
 
 def with_decisions(data: Labelled, decided: Sequence[tuple[str, str, str]], matrix: Matrix) -> Labelled:

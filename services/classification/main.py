@@ -1,18 +1,18 @@
 """classification: what it hears, says, serves and runs."""
 
-from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified
+from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified, TicketSplit
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, handlers, retention, trial
+from services.classification import api, current, figure, handlers, retention, schedule, trial
 from services.classification.settings import ClassificationSettings
 
 service = Service(
     name="classification",
     hears={TicketReceived: handlers.classify},
     prepares={TicketReceived: handlers.predict},
-    says=(TicketClassified, ReviewRequested, MatrixPublished),
+    says=(TicketClassified, ReviewRequested, TicketSplit, MatrixPublished),
     serves=api.router,
-    runs=(current.follow, trial.try_drafts),
+    runs=(current.follow, trial.try_drafts, figure.watch, schedule.retrain),
     settings=ClassificationSettings,
     keeps=retention.KEEPS,
     opens=current.opened,

@@ -7,7 +7,7 @@ KEEPS = (
         "tickets",
         "month",
         "ticket_months",
-        {"ticket": "id", "decision": "ticket_id"},
+        {"ticket": "id", "decision": "ticket_id", "shadow": "ticket_id"},
         open="SELECT id FROM {ticket} WHERE state = 'review'",
         recent="SELECT id FROM {ticket} WHERE classified_at > :since",
         swept={"stream": "key"},

@@ -1,5 +1,6 @@
-"""What a reviewer does with an open review: claim it, give it back, decide. The ticket's stream is locked."""
+"""What a reviewer does with open reviews: claim, give back, decide one or many, split. Their streams are locked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from libs.shared.command import Answer, Refused
-from libs.shared.contracts.classification import Urgency
+from libs.shared.contracts.classification import SplitPart, TicketClassified, TicketSplit, Urgency
 from libs.shared.contracts.intake import BusinessType, Ticket
 from libs.shared.db import Transaction
 from services.classification import store
-from services.classification.domain import fact
+from services.classification.domain import fact, part
 from services.classification.domain.matrix import Matrix
+from services.classification.domain.part import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,40 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Decide:
-    """What the ticket is, in the matrix in force when the reviewer said so."""
+class Word:
+    """A reviewer's word: what a ticket is, in the matrix in force when the reviewer said so."""
 
-    ticket_id: UUID
     by: str
     situation: str
     business_type: BusinessType | None
     urgency: Urgency | None
+    note: str | None
+    matrix: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """What one ticket is."""
+
+    ticket_id: UUID
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class DecideMany:
+    """What these tickets are, all of them the same; each stands there once."""
+
+    tickets: tuple[UUID, ...]
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The matters that a ticket holds, each to become a ticket of its own."""
+
+    ticket_id: UUID
+    by: str
+    parts: tuple[Part, ...]
     note: str | None
     matrix: Matrix
 
@@ -63,20 +91,87 @@ async def release(args: Release, tx: Transaction) -> Answer:
 
 async def decide(args: Decide, tx: Transaction) -> Answer:
     """Classify the ticket by a person's word; says so like any other classification."""
+    row = await _open(tx, args.ticket_id, args.word.by)
+    [said] = await _decide(tx, {args.ticket_id: Ticket.model_validate(row.ticket)}, args.word)
+    return Answer(200, said.model_dump(mode="json", exclude={"ticket"}))
+
+
+async def decide_many(args: DecideMany, tx: Transaction) -> Answer:
+    """The same for all that wait and that nobody else has; what became of each is said. Three statements, however many.
+
+    Answers 200 where all were decided, else 207.
+    """
+    rows = await store.review.several(tx, args.tickets)
+    free = {
+        ticket_id: Ticket.model_validate(row.ticket)
+        for ticket_id, row in rows.items()
+        if row.waits and row.claimed_by in (None, args.word.by)
+    }
+    await _decide(tx, free, args.word)
+    results = [{"ticket_id": str(each)} | _became(rows[each], decided=each in free) for each in args.tickets]
+    left = len(results) - len(free)
+    return Answer(207 if left else 200, {"decided": len(free), "left": left, "results": results})
+
+
+async def split(args: Split, tx: Transaction) -> Answer:
+    """The ticket goes no further: its parts do, which intake registers; what the reviewer said of them is kept."""
     row = await _open(tx, args.ticket_id, args.by)
-    matrix = args.matrix
-    if args.situation not in matrix.by_code:
+    ticket = Ticket.model_validate(row.ticket)
+    if wrong := part.problems(args.parts, ticket, args.matrix):
+        raise Refused(422, "Bad parts", errors=[{"field": field, "reason": reason} for field, reason in wrong])
+    parts = tuple(
+        SplitPart(
+            ticket_id=tx.new_id(),
+            number=number,
+            title=each.title or ticket.title,
+            text=each.text,
+            situation=each.situation,
+        )
+        for number, each in enumerate(args.parts, 1)
+    )
+    version = args.matrix.version
+    await store.ticket.split(tx, args.ticket_id, by=args.by)
+    await store.review.decide(tx, [args.ticket_id], situation=None, matrix_version=version, by=args.by, note=args.note)
+    if named := [(each.ticket_id, each.situation) for each in parts if each.situation]:
+        await store.review.label(tx, named, matrix_version=version, by=args.by)
+    tx.publish(TicketSplit(ticket_id=args.ticket_id, parts=parts, by=args.by))
+    shown = [{"number": each.number, "ticket_id": str(each.ticket_id)} for each in parts]
+    return Answer(200, {"ticket_id": str(args.ticket_id), "parts": shown})
+
+
+async def _decide(tx: Transaction, tickets: Mapping[UUID, Ticket], word: Word) -> list[TicketClassified]:
+    matrix = word.matrix
+    if word.situation not in matrix.by_code:
         reason = f"not a situation of matrix {matrix.version}"
         raise Refused(422, "Unknown situation", reason, errors=[{"field": "situation", "reason": reason}])
-    ticket = Ticket.model_validate(row.ticket)
-    verdict = fact.decided(ticket, matrix, args.situation, args.business_type, args.urgency)
-    await store.ticket.decide(tx, args.ticket_id, verdict, matrix_version=matrix.version, by=args.by)
-    await store.review.decide(
-        tx, args.ticket_id, situation=args.situation, matrix_version=matrix.version, by=args.by, note=args.note
-    )
-    said = fact.classified(args.ticket_id, ticket, matrix, verdict, at=tx.now, by=args.by, model_version=None)
-    tx.publish(said)
-    return Answer(200, said.model_dump(mode="json", exclude={"ticket"}))
+    if not tickets:
+        return []
+    verdicts = {
+        ticket_id: fact.decided(ticket, matrix, word.situation, word.business_type, word.urgency)
+        for ticket_id, ticket in tickets.items()
+    }
+    about: dict[str, Any] = {"situation": word.situation, "matrix_version": matrix.version, "by": word.by}
+    await store.ticket.decide(tx, verdicts, **about)
+    await store.review.decide(tx, tickets, **about, note=word.note)
+    said = [
+        fact.classified(ticket_id, ticket, matrix, verdicts[ticket_id], at=tx.now, by=word.by, model_version=None)
+        for ticket_id, ticket in tickets.items()
+    ]
+    for each in said:
+        tx.publish(each)
+    return said
+
+
+def _became(row: Row[Any], *, decided: bool) -> dict[str, Any]:
+    """What became of a ticket of many."""
+    if decided:
+        return {"outcome": "decided"}
+    if row.waits:
+        return {"outcome": "claimed", "by": row.claimed_by, "until": row.claimed_until.isoformat()}
+    if row.by is None:
+        return {"outcome": "unknown"}
+    outcome = "decided_before" if row.situation else "split_before"
+    return {"outcome": outcome, "by": row.by, "at": row.at.isoformat(), "situation": row.situation}
 
 
 async def _open(tx: Transaction, ticket_id: UUID, by: str) -> Row[Any]:
@@ -89,7 +184,7 @@ async def _open(tx: Transaction, ticket_id: UUID, by: str) -> Row[Any]:
         raise Refused(
             409,
             "Already decided",
-            f"{past.by} decided this ticket",
+            f"{past.by} {'decided' if past.situation else 'split'} this ticket",
             decided_by=past.by,
             decided_at=past.at.isoformat(),
             situation=past.situation,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from services.classification.beside import Beside
 from services.classification.domain.claim import Claim
 from services.classification.domain.evaluation import Comparison, Evaluation
 from services.classification.domain.matrix import Matrix
@@ -125,3 +126,20 @@ def claim_lines(claims: Sequence[Claim], tickets: int) -> Iterator[str]:
         yield f"{each.tickets:8}  {one} '{each.phrases[0]}' and {other} '{each.phrases[1]}'   such as {each.example}"
     if len(claims) > MOST:
         yield f"          and {len(claims) - MOST} pairs more"
+
+
+def agreement_lines(found: Beside) -> Iterator[str]:
+    """The shadow beside what is in force."""
+    result = found.agreement
+    share = result.agreed / max(1, result.tickets)
+    yield f"in force: {found.model_version or 'the matrix alone'}   shadow: {found.shadow_version}"
+    yield f"{result.tickets} tickets, {share:.1%} sent the same way"
+    yield f"mean probability: in force {result.probability:.4f}, shadow {result.shadow_probability:.4f}"
+    yield "tickets  leading department: in force → shadow"
+    for active, shadow, tickets in result.leads[:MOST]:
+        yield f"{tickets:7}  {active} → {shadow}"
+    right = result.right
+    yield (
+        f"{right.tickets} decided by a person: both right {right.both}, only in force {right.active}, "
+        f"only shadow {right.shadow}, neither {right.neither}"
+    )

@@ -8,12 +8,13 @@ from typing import cast
 
 from prometheus_client import Counter
 
+from libs.shared.contracts.classification import TicketSplit
 from libs.shared.contracts.intake import FieldError, TicketRejected
 from libs.shared.db import Transaction
 from libs.shared.service import Record
 from libs.shared.telemetry import log
 from services.intake import store
-from services.intake.command import reception
+from services.intake.command import division, reception
 from services.intake.domain import stage
 from services.intake.domain.draft import Draft
 from services.intake.domain.stage import Fact
@@ -50,6 +51,12 @@ async def receive_records(records: list[Record], tx: Transaction) -> None:
 async def move(facts: list[Fact], tx: Transaction) -> None:
     """Move tickets to where these facts put them, in one write for the whole batch."""
     tx.gather(_move, [fact for fact in facts if stage.about_stages(fact)])
+
+
+async def split(events: list[TicketSplit], tx: Transaction) -> None:
+    """Register the parts of tickets that reviewers split; the tickets themselves end here."""
+    await division.register(events, tx)
+    await move(list(events), tx)
 
 
 async def _move(tx: Transaction, facts: Sequence[Fact]) -> None:

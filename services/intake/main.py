@@ -1,6 +1,6 @@
 """intake: what it hears, says, serves and receives."""
 
-from libs.shared.contracts.classification import ReviewRequested, TicketClassified
+from libs.shared.contracts.classification import ReviewRequested, TicketClassified, TicketSplit
 from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
@@ -29,6 +29,7 @@ service = Service(
     shapes={INBOUND: Submission},
     hears={
         ReviewRequested: handlers.move,
+        TicketSplit: handlers.split,
         TicketClassified: handlers.move,
         WorkOrderAssigned: handlers.move,
         WorkOrderDelivered: handlers.move,

@@ -5,7 +5,7 @@ from typing import get_args
 from libs.shared.keep import Kept
 from services.intake.domain.stage import Stage
 
-_NOT_CLOSED = ", ".join(f"'{stage}'" for stage in get_args(Stage) if stage != "closed")
+_OPEN = ", ".join(f"'{stage}'" for stage in get_args(Stage) if stage not in ("closed", "split"))
 
 KEEPS = (
     Kept(
@@ -14,7 +14,7 @@ KEEPS = (
         "vault_months",
         {"vault": "ticket_id"},
         open=f"""
-            SELECT s.ticket_id FROM ticket_stage s WHERE s.stage IN ({_NOT_CLOSED})
+            SELECT s.ticket_id FROM ticket_stage s WHERE s.stage IN ({_OPEN})
             AND s.ticket_id >= :low AND s.ticket_id < :high
             AND EXISTS (SELECT FROM {{vault}} v WHERE v.ticket_id = s.ticket_id)""",
     ),
@@ -23,7 +23,7 @@ KEEPS = (
         "month",
         "ticket_months",
         dict.fromkeys(("ticket", "ticket_stage", "amendment", "late_fact"), "ticket_id"),
-        open=f"SELECT ticket_id FROM {{ticket_stage}} WHERE stage IN ({_NOT_CLOSED})",
+        open=f"SELECT ticket_id FROM {{ticket_stage}} WHERE stage IN ({_OPEN})",
         recent="SELECT ticket_id FROM {ticket_stage} WHERE since > :since",
         swept={"reference": "ticket_id", "stream": "key"},
     ),

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,18 @@ def test_every_example_loads_and_keeps_its_values(path: Path) -> None:
     example = json.loads(path.read_text(encoding="utf-8"))
     event = type_names[path.parent.name].model_validate(example)
     again = json.loads(event.model_dump_json())
-    assert {key: again[key] for key in example} == example
+    assert _of(again, example) == example
+
+
+def _of(value: Any, example: Any) -> Any:
+    """What of a value the example names: fields that came since are left out."""
+    match example:
+        case dict():
+            return {key: _of(value[key], example[key]) for key in example}
+        case list():
+            return [_of(each, named) for each, named in zip(value, example, strict=True)]
+        case _:
+            return value
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)

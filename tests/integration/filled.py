@@ -47,9 +47,10 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         f"""INSERT INTO ticket SELECT id, '{{"title": "t", "channel": "95598"}}',
             CASE WHEN n % 50 = 0 THEN 'review' ELSE 'classified' END, 's', 'm', NULL, 1, 1, '{{}}', 'matrix', 'fault',
             'external', 'normal', 'low', t, t FROM {BORN} b""",
-        f"INSERT INTO review (ticket_id, urgent, opened_at, candidates)"
-        f" SELECT id, n % 100 = 0, t, '[]' FROM {BORN} b WHERE n % 50 = 0",
-        f"INSERT INTO decision SELECT id, 's', 'm', 'r1', NULL, t FROM {BORN} b WHERE n % 50 = 1",
+        f"INSERT INTO review (ticket_id, opened_at, due_at, candidates)"
+        f" SELECT id, t, t + interval '4 hours', '[]' FROM {BORN} b WHERE n % 50 = 0",
+        f"INSERT INTO shadow SELECT id, 'm', NULL, 's', 1, 'v', 's', 1 FROM {BORN} b",
+        f"INSERT INTO decision SELECT id, 's', 'm', 'r1', NULL, t, 60, 5 FROM {BORN} b WHERE n % 50 = 1",
     ),
     "dispatch": (
         f"""INSERT INTO ticket (ticket_id, state, channel, external_ref, agent_id, title, text, star, sensitive,

@@ -67,6 +67,24 @@ class ReviewRequested(Event):
     candidates: tuple[Candidate, ...]  # best first
 
 
+class SplitPart(Contract):
+    """One matter of a request that held several; it becomes a ticket of its own, under this id."""
+
+    ticket_id: UUID
+    number: int  # from 1
+    title: str
+    text: str
+    situation: str | None = None  # code, where the reviewer said what it is
+
+
+class TicketSplit(Event):
+    """A reviewer split the ticket into several; it goes no further itself."""
+
+    ticket_id: UUID
+    parts: tuple[SplitPart, ...]  # 2-10
+    by: str  # principal
+
+
 class MatrixPublished(Event, topic=REFERENCE, key="matrix_version"):
     """A version of the responsibility matrix became the active one."""
 

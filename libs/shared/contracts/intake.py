@@ -42,6 +42,7 @@ class Ticket(Contract):
     place: Place = Place()
     customer: Customer = Customer()
     opened_at: datetime  # when the customer made the request, UTC
+    split_from: UUID | None = None  # the ticket that a reviewer split, of which this is a part
 
 
 class TicketReceived(Event):

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.classification.api import classification, draft, matrix, review
+from services.classification.api import classification, draft, matrix, model, review
 
 router = APIRouter()
-for part in (classification, review, matrix, draft):
+for part in (classification, review, matrix, draft, model):
     router.include_router(part.router)

@@ -1,6 +1,8 @@
 """What requests and answers look like."""
 
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -16,6 +18,11 @@ from libs.shared.contracts.classification import (
 )
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star, Ticket
 from libs.shared.web import Body
+from services.classification.beside import Beside
+
+MOST_DECIDED = 500  # tickets in one request
+_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 
 
 class Preview(Body):
@@ -73,10 +80,10 @@ class PreviewAnswer(Judged):
 
 
 class TicketClassification(Judged):
-    """How a ticket was classified; in the state `review` it is the best guess, and no department has it yet."""
+    """How a ticket was classified; in the states `review` and `split` it is a guess that no department has."""
 
     ticket_id: UUID
-    state: str = Field(description="classified or review")
+    state: str = Field(description="classified, review, or split: then its parts are tickets of their own")
     received_at: datetime
     classified_at: datetime | None
 
@@ -133,6 +140,8 @@ class ReviewView(Claimed):
     channel: Channel
     title: str
     opened_at: datetime
+    due_at: datetime = Field(description="until when it may wait, by the rules of the matrix")
+    overdue: bool
     candidates: list[Candidate]
 
 
@@ -163,4 +172,183 @@ class DecideBody(Body):
     situation: str = Field(min_length=1, max_length=32, description="code of a situation of the matrix in force")
     business_type: BusinessType | None = Field(None, description="where left out: found as for any ticket")
     urgency: Urgency | None = Field(None, description="where left out: found as for any ticket")
-    note: str | None = Field(None, max_length=2000)
+    note: str | None = Field(None, max_length=2000, pattern=_TEXT)
+
+
+class DecideManyBody(DecideBody):
+    """What these tickets are, all of them the same."""
+
+    tickets: list[UUID] = Field(min_length=1, max_length=MOST_DECIDED)
+
+
+class DecidedOne(BaseModel):
+    """What became of one of many. What another reviewer has, or has decided, is left as it is."""
+
+    ticket_id: UUID
+    outcome: Literal["decided", "claimed", "decided_before", "split_before", "unknown"]
+    by: str | None = Field(None, description="who has claimed, decided or split it")
+    until: datetime | None = Field(None, description="of the claim")
+    at: datetime | None = Field(None, description="of the decision before")
+    situation: str | None = Field(None, description="of the decision before")
+
+
+class DecidedMany(BaseModel):
+    """What became of each, in the order they were named."""
+
+    decided: int
+    left: int
+    results: list[DecidedOne]
+
+
+class PartBody(Body):
+    """One matter of a request."""
+
+    title: str | None = Field(None, min_length=1, max_length=200, pattern=_LINE, description="left out: the request's")
+    text: str = Field(min_length=1, max_length=10_000, pattern=_TEXT)
+    situation: str | None = Field(
+        None, min_length=1, max_length=32, description="code; left out: the part is classified like any ticket"
+    )
+
+
+class SplitBody(Body):
+    """The matters of a request."""
+
+    parts: list[PartBody] = Field(min_length=2, max_length=10)
+    note: str | None = Field(None, max_length=2000, pattern=_TEXT)
+
+
+class SplitTicket(BaseModel):
+    """A part and the ticket that it becomes; intake has it within moments."""
+
+    number: int
+    ticket_id: UUID
+
+
+class SplitAnswer(BaseModel):
+    """The ticket is split."""
+
+    ticket_id: UUID
+    parts: list[SplitTicket]
+
+
+class ReviewCluster(BaseModel):
+    """Waiting tickets that are alike."""
+
+    size: int
+    claimed: int = Field(description="of them, those that some reviewer has")
+    due_at: datetime = Field(description="of the first one due")
+    candidates: list[Candidate] = Field(description="what they might be; probability: mean over the tickets")
+    example_title: str
+    example_text: str = Field(description="beginning of the first one's text, masked")
+    tickets: list[UUID] = Field(description="the next due first; as many as one decision takes")
+
+
+class ReviewClusters(BaseModel):
+    """The largest clusters of the tickets that are due next."""
+
+    looked_at: int
+    items: list[ReviewCluster]
+
+
+class Spread(BaseModel):
+    """Seconds."""
+
+    median: float
+    p90: float
+
+
+class ReviewerFigures(BaseModel):
+    """What was decided, and how fast."""
+
+    decided: int = Field(description="reviews ended by a decision, splits among them")
+    split: int
+    waited: Spread | None = Field(description="from the review's opening to the decision; null: nothing was decided")
+    deciding: Spread | None = Field(description="from the claim to the decision; null: none was claimed")
+
+
+class ReviewFigures(ReviewerFigures):
+    """The queue now, and decisions of the last days."""
+
+    waiting: int = Field(description="now; counted up to 100,000")
+    overdue: int
+    days: int
+    reviewers: dict[str, ReviewerFigures] = Field(description="by principal; a reviewer sees only the own ones")
+
+
+class ModelView(BaseModel):
+    """A trained model with its cross-validated figures."""
+
+    version: str
+    matrix_version: str = Field(description="for whose labels it was trained")
+    labels: list[str]
+    rows: int
+    accuracy: float
+    macro_f1: float
+    trained_by: str
+    trained_at: datetime
+    size: int = Field(description="bytes")
+
+
+class ModelDetail(ModelView):
+    """The same with its whole report."""
+
+    report: dict[str, Any]
+
+
+class Training(BaseModel):
+    """What one training came to."""
+
+    by: str = Field(description="who began it; `schedule`: on its own")
+    began_at: datetime
+    ended_at: datetime
+    version: str | None = Field(description="the model that was kept")
+    active: bool = Field(description="put in force")
+    reason: str = Field(description="why it is not in force, or why there is no model")
+
+
+class ModelList(BaseModel):
+    """Models and trainings."""
+
+    active: str | None = Field(description="null: the matrix alone classifies")
+    shadow: str | None = Field(description="reads every ticket too, and decides nothing")
+    models: list[ModelView]
+    trainings: list[Training]
+
+
+class LeadPair(BaseModel):
+    """So many tickets for which the two named these leading departments."""
+
+    active: str
+    shadow: str
+    tickets: int
+
+
+class RightView(BaseModel):
+    """Tickets that a person decided meanwhile: who had lead, executing departments and SLA class right."""
+
+    tickets: int
+    both: int
+    active: int = Field(description="alone")
+    shadow: int = Field(description="alone")
+    neither: int
+
+
+class ShadowView(BaseModel):
+    """The shadow beside what is in force."""
+
+    shadow_version: str
+    model_version: str | None = Field(description="in force; null: the matrix alone")
+    days: int
+    tickets: int
+    agreed: int = Field(description="tickets that both send to the same departments with the same SLA class")
+    probability: float = Field(description="mean, of what is in force")
+    shadow_probability: float
+    leads: list[LeadPair] = Field(description="most tickets first")
+    right: RightView
+
+    @classmethod
+    def of(cls, found: Beside, days: int) -> "ShadowView":
+        """Out of a comparison."""
+        result = asdict(found.agreement)
+        result["leads"] = [LeadPair(active=a, shadow=b, tickets=n) for a, b, n in found.agreement.leads]
+        return cls(shadow_version=found.shadow_version, model_version=found.model_version, days=days, **result)

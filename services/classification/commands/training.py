@@ -79,11 +79,13 @@ def train(
     async def work(running: Running) -> "learning.Outcome":
         from services.classification import learning
 
-        matrix = await matrix_of(running)
-        decided = await store.review.learnable(running) if decisions else []
-        rows = learning.with_decisions(data, [(row.title, row.text, row.situation) for row in decided], matrix)
-        trained = await asyncio.to_thread(_learn, rows, matrix)
-        return await learning.keep(running, trained, rows, matrix, by=by, activate=activate, force=force)
+        async with learning.noted(running, by) as note:
+            matrix = await matrix_of(running)
+            decided = await store.review.learnable(running) if decisions else []
+            rows = learning.with_decisions(data, [(row.title, row.text, row.situation) for row in decided], matrix)
+            trained = await asyncio.to_thread(_learn, rows, matrix)
+            note.outcome = await learning.keep(running, trained, rows, matrix, by=by, activate=activate, force=force)
+        return note.outcome
 
     outcome: learning.Outcome = with_running(work)
     if outcome.comparison:

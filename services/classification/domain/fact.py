@@ -10,7 +10,7 @@ from libs.shared.contracts.intake import BusinessType, Ticket
 from . import place, route, rule
 from .classifier import Verdict
 from .matrix import Matrix, Situation
-from .text import Reading
+from .text import whole
 
 
 def situation(found: Situation) -> SaidSituation:
@@ -79,7 +79,7 @@ def decided(
 ) -> Verdict:
     """A person's decision as a verdict: certain; what the person left open is found as for any ticket."""
     found = matrix.situations[matrix.by_code[code]]
-    text = Reading.of(ticket.title, ticket.text).whole
+    text = whole(ticket.title, ticket.text)
     kind = business_type or rule.business_type(matrix.rules, ticket, text, found.business_type)
     return Verdict(
         situation=found,

@@ -13,7 +13,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
-from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject
+from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star
 
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
 from .place import Area
@@ -110,9 +110,18 @@ class _RiskRow(_Row):
     words: tuple[_RiskWordsRow, ...] = ()
 
 
+_Minutes = Annotated[int, Field(ge=1, le=43_200)]
+_USUAL = ReviewRule(0, 0)
+
+
 class _ReviewRow(_Row):
     probability: float = Field(ge=0, le=1)
     margin: float = Field(0.0, ge=0, le=1)
+    minutes: _Minutes = _USUAL.minutes
+    urgent_minutes: _Minutes = _USUAL.urgent_minutes
+    high_risk_minutes: _Minutes = _USUAL.high_risk_minutes
+    channel_minutes: dict[Channel, _Minutes] = Field(default_factory=dict)
+    star_minutes: dict[Star, _Minutes] = Field(default_factory=dict)
 
 
 class _RulesRow(_Row):
@@ -460,12 +469,20 @@ def _rules(row: _RulesRow) -> Rules:
             channels=tuple(row.risk.channels.items()),
             words=tuple(RiskWords(each.points, _words(each.words)) for each in row.risk.words),
         ),
-        review=ReviewRule(row.review.probability, row.review.margin),
+        review=ReviewRule(
+            probability=row.review.probability,
+            margin=row.review.margin,
+            minutes=row.review.minutes,
+            urgent_minutes=row.review.urgent_minutes,
+            high_risk_minutes=row.review.high_risk_minutes,
+            channel_minutes=tuple(row.review.channel_minutes.items()),
+            star_minutes=tuple(row.review.star_minutes.items()),
+        ),
     )
 
 
 def _rules_form(rules: Rules) -> dict[str, Any]:
-    risk = rules.risk
+    risk, review = rules.risk, rules.review
     return {
         "business_types": [{"type": each.type, "words": list(each.words)} for each in rules.business_types],
         "internal_words": list(rules.internal_words),
@@ -477,5 +494,13 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
             "channels": dict(risk.channels),
             "words": [{"points": each.points, "words": list(each.words)} for each in risk.words],
         },
-        "review": {"probability": rules.review.probability, "margin": rules.review.margin},
+        "review": {
+            "probability": review.probability,
+            "margin": review.margin,
+            "minutes": review.minutes,
+            "urgent_minutes": review.urgent_minutes,
+            "high_risk_minutes": review.high_risk_minutes,
+            "channel_minutes": dict(review.channel_minutes),
+            "star_minutes": dict(review.star_minutes),
+        },
     }

@@ -1,9 +1,10 @@
 """Rules that are data of the pack: business type, object of a complaint, urgency, grievance risk (投诉倾向)."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from libs.shared.contracts.classification import Risk, Urgency
-from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Ticket
+from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star, Ticket
 
 from .text import contains_any
 
@@ -37,10 +38,15 @@ class RiskRule:
 
 @dataclass(frozen=True, slots=True)
 class ReviewRule:
-    """A ticket waits for a person below either of these."""
+    """When a ticket waits for a person, and how long it may: of all minutes that apply to it the fewest (就高原则)."""
 
-    probability: float  # of the best route
-    margin: float  # to the second best
+    probability: float  # of the best route; below it a person is asked
+    margin: float  # to the second best; the same
+    minutes: int = 240  # any ticket; these figures are ours, for the operator to edit
+    urgent_minutes: int = 15
+    high_risk_minutes: int = 30
+    channel_minutes: tuple[tuple[Channel, int], ...] = ()
+    star_minutes: tuple[tuple[Star, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,17 @@ def urgency(rules: Rules, ticket: Ticket, text: str, kind: BusinessType, usual: 
     if contains_any(text, rules.urgent_words) or (ticket.customer.sensitive and kind == "fault"):
         return "urgent"
     return usual
+
+
+def review_limit(rules: Rules, ticket: Ticket, urgency: Urgency, risk: Risk) -> timedelta:
+    """How long the ticket may wait for a person, from when one is asked."""
+    rule = rules.review
+    minutes = [rule.minutes]
+    minutes += [rule.urgent_minutes] if urgency == "urgent" else []
+    minutes += [rule.high_risk_minutes] if risk == "high" else []
+    minutes += [limit for channel, limit in rule.channel_minutes if channel == ticket.channel]
+    minutes += [limit for star, limit in rule.star_minutes if star == ticket.customer.star]
+    return timedelta(minutes=min(minutes))
 
 
 def risk(rules: Rules, ticket: Ticket, text: str, kind: BusinessType) -> Risk:

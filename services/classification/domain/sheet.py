@@ -310,10 +310,17 @@ def _rules(book: _Book) -> dict[str, Any]:
             case "risk_channel":
                 here = ("rules", "risk", "channels", key)
                 rules["risk"]["channels"][key] = value
+            case "review_channel" | "review_star":
+                field = rule.replace("review_", "") + "_minutes"
+                here = ("rules", "review", field, key)
+                rules["review"].setdefault(field, {})[key] = value
             case "risk" | "review" if key:
                 rules[rule][key] = value
             case _:
-                known = "business_type, internal_words, urgent_words, risk, risk_channel, risk_words or review"
+                known = (
+                    "business_type, internal_words, urgent_words, risk, risk_channel, risk_words, review, "
+                    "review_channel or review_star"
+                )
                 cell = f"sheet {RULES}, row {number}"
                 book.faults.append(Problem(f"rule '{rule}'", f"is none of {known}, or lacks its 项 (key)", cell))
         book.put_row(here, RULES, number, ())
@@ -417,7 +424,11 @@ def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:
     yield from (["risk", key, risk[key]] for key in ("high_from", "sensitive_points", "complaint_points"))
     yield from (["risk_channel", channel, points] for channel, points in risk["channels"].items())
     yield from (["risk_words", each["points"], "\n".join(each["words"])] for each in risk["words"])
-    yield from (["review", key, value] for key, value in rules["review"].items())
+    for key, value in rules["review"].items():
+        if isinstance(value, dict):
+            yield from ([f"review_{key.removesuffix('_minutes')}", each, minutes] for each, minutes in value.items())
+        else:
+            yield ["review", key, value]
 
 
 def _sheet(sheet: "Worksheet", columns: Mapping[str, str], rows: list[list[Any]]) -> None:

@@ -43,6 +43,12 @@ def _cut(text: str) -> list[str]:
     ]
 
 
+def whole(title: str, text: str) -> str:
+    """Normalised title and text; a title that the text repeats at its beginning counts once."""
+    head, body = normal(title.strip()), normal(text.strip())
+    return body if body.startswith(head) else f"{head}\n{body}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One ticket's text, read once for all who judge it."""

@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from libs.shared.db import Transaction
 from libs.shared.service import Running
 
-Kind = Literal["matrix", "model"]
+Kind = Literal["matrix", "model", "shadow"]
 
 IN_FORCE = text("""
     SELECT DISTINCT ON (kind) kind, version FROM activation WHERE effective_at <= clock_timestamp()
@@ -42,9 +42,25 @@ ADD_MODEL = text("""
     VALUES (:version, :matrix_version, CAST(:labels AS text[]), :bytes, :sha256, :fingerprint, :digests,
         CAST(:report AS jsonb), :by, :now)""")
 BYTES = text("SELECT bytes, sha256, matrix_version, digests, fingerprint, report FROM model WHERE version = :version")
-MODELS = text("""
+_MODEL = """
     SELECT version, matrix_version, labels, fingerprint, report, trained_by, trained_at, octet_length(bytes) AS size
-    FROM model ORDER BY trained_at DESC, version DESC LIMIT :limit""")
+    FROM model"""
+MODELS = text(f"{_MODEL} ORDER BY trained_at DESC, version DESC LIMIT :limit")
+DESCRIBED = text(f"{_MODEL} WHERE version = :version")
+
+
+CLOCK = text("SELECT clock_timestamp() AS now")
+TRAINED = text("""
+    INSERT INTO training (by, began_at, ended_at, version, active, reason)
+    VALUES (:by, :began_at, clock_timestamp(), :version, :active, :reason)""")
+TRAININGS = text("SELECT * FROM training ORDER BY id DESC LIMIT :limit")
+# Hours since the last training, and up to so many decisions since the last one that came to a model.
+FRESH = text("""
+    SELECT extract(epoch FROM clock_timestamp() - (SELECT began_at FROM training ORDER BY id DESC LIMIT 1)) / 3600
+            AS hours,
+        (SELECT count(*) FROM (SELECT 1 FROM decision WHERE situation IS NOT NULL AND at > coalesce((SELECT began_at
+            FROM training WHERE version IS NOT NULL ORDER BY id DESC LIMIT 1), '-infinity') LIMIT :limit) AS d)
+            AS decisions""")
 
 
 async def in_force(source: Transaction | Running) -> dict[Kind, str | None]:
@@ -61,7 +77,7 @@ async def history(running: Running, kind: Kind, limit: int = 100) -> Sequence[Ro
 async def activate(
     tx: Transaction, kind: Kind, version: str | None, *, by: str, reason: str, effective_at: datetime | None = None
 ) -> None:
-    """Put a version in force, now or from then on; None: no model, the matrix alone."""
+    """Put a version in force, now or from then on; None: no model (the matrix alone), no shadow."""
     await tx.run(
         ACTIVATE,
         kind=kind,
@@ -146,6 +162,12 @@ async def model(running: Running, version: str) -> Row[Any] | None:
     return found[0] if found else None
 
 
+async def described(running: Running, version: str) -> Row[Any] | None:
+    """A model version without its bytes."""
+    found = await running.read(DESCRIBED, version=version)
+    return found[0] if found else None
+
+
 async def models(running: Running, limit: int = 100) -> Sequence[Row[Any]]:
     """Model versions without their bytes, the latest first."""
     return await running.read(MODELS, limit=limit)
@@ -154,3 +176,27 @@ async def models(running: Running, limit: int = 100) -> Sequence[Row[Any]]:
 def new_version(now: datetime, fingerprint: str) -> str:
     """A model version's name: when it was trained and on what, e.g. `20261122T101500.042-3fa2b1c0`."""
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}-{fingerprint[:8]}"
+
+
+async def trained(
+    running: Running, began_at: datetime, *, version: str | None, active: bool, reason: str, by: str
+) -> None:
+    """Note what a training came to; `reason`: why its model is not in force, or why there is none."""
+    await running.read(TRAINED, began_at=began_at, version=version, active=active, reason=reason[:500], by=by)
+
+
+async def trainings(running: Running, limit: int = 20) -> Sequence[Row[Any]]:
+    """What trainings came to, the latest first."""
+    return await running.read(TRAININGS, limit=limit)
+
+
+async def fresh(running: Running, limit: int) -> tuple[float | None, int]:
+    """Hours since the last training (None: there was none), and decisions that are new since the last model."""
+    [row] = await running.read(FRESH, limit=limit)
+    return None if row.hours is None else float(row.hours), int(row.decisions)
+
+
+async def clock(running: Running) -> datetime:
+    """The database's time."""
+    now: datetime = (await running.read(CLOCK))[0].now
+    return now

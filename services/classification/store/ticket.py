@@ -1,6 +1,6 @@
 """Tickets as they were received, and how they were classified."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,11 +26,14 @@ ADD = text("""
             business_type, complaint_object, urgency, risk)
     ON CONFLICT (id) DO NOTHING RETURNING id""")
 DECIDE = text("""
-    UPDATE ticket SET state = 'classified', situation = :situation, matrix_version = :matrix_version,
+    UPDATE ticket t SET state = 'classified', situation = :situation, matrix_version = :matrix_version,
         model_version = NULL, probability = 1, margin = 1, words = '{}', decided_by = :by,
-        business_type = :business_type, complaint_object = :complaint_object, urgency = :urgency, risk = :risk,
+        business_type = n.business_type, complaint_object = n.complaint_object, urgency = n.urgency, risk = n.risk,
         classified_at = :now
-    WHERE id = :id""")
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:business_types AS text[]), CAST(:objects AS text[]),
+        CAST(:urgencies AS text[]), CAST(:risks AS text[])) AS n(id, business_type, complaint_object, urgency, risk)
+    WHERE t.id = n.id""")
+SPLIT = text("UPDATE ticket SET state = 'split', decided_by = :by, classified_at = :now WHERE id = :id")
 ONE = text("SELECT * FROM ticket WHERE id = :id")
 KNOWN = text("SELECT n.id AS ticket_id FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id")
 SINCE = text("SELECT id, ticket FROM ticket WHERE id > :after ORDER BY id LIMIT :limit")
@@ -46,6 +49,7 @@ class Classified:
     verdict: Verdict
     matrix_version: str
     model_version: str | None
+    by: str  # model, matrix, or the principal of who split the ticket that it is a part of
 
 
 async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
@@ -62,7 +66,7 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
         probabilities=[verdict.probability for verdict in verdicts],
         margins=[verdict.margin for verdict in verdicts],
         words=[" ".join(word.replace(" ", "") for word in verdict.words) for verdict in verdicts],
-        deciders=["model" if item.model_version else "matrix" for item in items],
+        deciders=[item.by for item in items],
         business_types=[verdict.business_type for verdict in verdicts],
         objects=[verdict.complaint_object for verdict in verdicts],
         urgencies=[verdict.urgency for verdict in verdicts],
@@ -72,20 +76,27 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
     return {row.id for row in rows}
 
 
-async def decide(tx: Transaction, ticket_id: UUID, verdict: Verdict, *, matrix_version: str, by: str) -> None:
-    """Write a person's decision over the classifier's; the ticket is locked."""
+async def decide(
+    tx: Transaction, verdicts: Mapping[UUID, Verdict], *, situation: str, matrix_version: str, by: str
+) -> None:
+    """Write a person's decision, of one situation, over the classifier's; the tickets are locked."""
     await tx.run(
         DECIDE,
-        id=ticket_id,
-        situation=verdict.situation.code,
+        ids=list(verdicts),
+        situation=situation,
         matrix_version=matrix_version,
         by=by,
-        business_type=verdict.business_type,
-        complaint_object=verdict.complaint_object,
-        urgency=verdict.urgency,
-        risk=verdict.risk,
+        business_types=[verdict.business_type for verdict in verdicts.values()],
+        objects=[verdict.complaint_object for verdict in verdicts.values()],
+        urgencies=[verdict.urgency for verdict in verdicts.values()],
+        risks=[verdict.risk for verdict in verdicts.values()],
         now=tx.now,
     )
+
+
+async def split(tx: Transaction, ticket_id: UUID, *, by: str) -> None:
+    """The ticket became several others, by a person's word; it is locked."""
+    await tx.run(SPLIT, id=ticket_id, by=by, now=tx.now)
 
 
 async def one(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None:

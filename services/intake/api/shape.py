@@ -152,6 +152,8 @@ class TicketView(BaseModel):
     departments: list[OrderView]
     measures: MeasuresView
     amendments: list[AmendmentView]
+    split_from: UUID | None = Field(description="the ticket of which this is a part: it held several matters")
+    parts: list[UUID] = Field(description="in the stage `split`: the tickets that it became")
 
 
 class OriginalView(BaseModel):
@@ -186,6 +188,7 @@ def view(row: Row[Any], standing: Standing, amendments: Sequence[Row[Any]]) -> T
                 resolve_minutes=standing.resolve_minutes,
                 told_minutes=standing.told_minutes,
             ),
+            "parts": standing.parts,
             "amendments": [dict(each._mapping) for each in amendments],
         }
     )

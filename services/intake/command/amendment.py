@@ -35,6 +35,9 @@ async def amend(requests: list[Amend], tx: Transaction) -> list[Answer | Refused
         elif standing.stage == "closed":
             detail = "a closed ticket takes no amendment; it may be reopened"
             answers.append(Refused(409, "Ticket closed", detail, stage=standing.stage))
+        elif standing.stage == "split":
+            parts = [str(part) for part in standing.parts]
+            answers.append(Refused(409, "Ticket split", "add to the part that it is about", parts=parts))
         else:
             amendment_id, masked = tx.new_id(), masking.mask(request.text)
             amendments.append((amendment_id, request.ticket_id, masked, request.by))

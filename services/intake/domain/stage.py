@@ -3,6 +3,7 @@
     received → in_review → classified → assigned → delivered → accepted → contacted → answered → told → closed
                                             ↑____________ returned ___|                            |
                                             ↑__________________________ reopened __________________|
+    in_review → split: its parts are tickets of their own
 
 With several departments the ticket stands where the furthest of them stands; an open return comes first. An end stays:
 what is heard of a closed ticket changes nothing until it is reopened, only the moment the agent was told is still noted
@@ -15,7 +16,7 @@ from datetime import datetime
 from typing import Literal, assert_never, get_args
 from uuid import UUID
 
-from libs.shared.contracts.classification import Department, ReviewRequested, TicketClassified
+from libs.shared.contracts.classification import Department, ReviewRequested, TicketClassified, TicketSplit
 from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
@@ -33,13 +34,14 @@ from libs.shared.contracts.notification import NotificationSent
 
 Stage = Literal[
     "received", "in_review", "classified", "assigned", "delivered", "accepted", "contacted", "returned",
-    "answered", "told", "closed", "reopened",
+    "answered", "told", "closed", "reopened", "split",
 ]  # fmt: skip
 OrderState = Literal[
     "reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned", "cancelled"
 ]
 Fact = (
     ReviewRequested
+    | TicketSplit
     | TicketClassified
     | WorkOrderAssigned
     | WorkOrderDelivered
@@ -61,6 +63,7 @@ _STAGE_OF: Mapping[OrderState, Stage] = {
     "reopened": "reopened", "assigned": "assigned", "delivered": "delivered", "accepted": "accepted",
     "contacted": "contacted",
 }  # fmt: skip
+ENDS: frozenset[Stage] = frozenset({"closed", "split"})
 _SETTLED: frozenset[Stage] = frozenset({"answered", "told", "closed"})  # forgotten when a ticket is reopened
 
 
@@ -90,6 +93,7 @@ class Standing:
     first_contact_minutes: float | None = None  # received → first department contact
     resolve_minutes: float | None = None  # received → answered
     told_minutes: float | None = None  # answered → on the agent's screen
+    parts: tuple[UUID, ...] = ()  # the tickets that it was split into
 
 
 def about_stages(fact: Fact) -> bool:
@@ -101,12 +105,14 @@ def about_stages(fact: Fact) -> bool:
 
 def hear(standing: Standing, fact: Fact) -> Standing | None:
     """Where the ticket stands after a fact; the same object where nothing changes, None where the fact is late."""
-    if standing.stage == "closed" and not isinstance(fact, TicketReopened | NotificationSent):
+    if standing.stage in ENDS and not isinstance(fact, TicketReopened | NotificationSent):
         return None
     at = fact.occurred_at
     match fact:
         case ReviewRequested():
             return _enter(standing, "in_review", at) if standing.stage == "received" else standing
+        case TicketSplit():
+            return _enter(replace(standing, parts=tuple(part.ticket_id for part in fact.parts)), "split", at)
         case TicketClassified():
             return _classify(standing, fact)
         case WorkOrderAssigned():

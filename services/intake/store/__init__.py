@@ -21,18 +21,19 @@ ACCEPT = text("""
             CAST(:agents AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]), CAST(:business_types AS text[]),
             CAST(:objects AS text[]), CAST(:areas AS text[]), CAST(:addresses AS text[]), CAST(:customers AS text[]),
             CAST(:stars AS smallint[]), CAST(:sensitives AS boolean[]), CAST(:openings AS timestamptz[]),
-            CAST(:takers AS text[]))
+            CAST(:takers AS text[]), CAST(:wholes AS uuid[]))
         AS g(ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object, area_code,
-            address, customer_id, star, sensitive, opened_at, received_by)),
+            address, customer_id, star, sensitive, opened_at, received_by, split_from)),
     named AS (
         INSERT INTO reference (channel, external_ref, ticket_id)
         SELECT channel, external_ref, ticket_id FROM given ORDER BY channel, external_ref
         ON CONFLICT DO NOTHING RETURNING ticket_id),
     taken AS (
         INSERT INTO ticket (ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object,
-            area_code, address, customer_id, star, sensitive, opened_at, received_at, received_by)
+            area_code, address, customer_id, star, sensitive, opened_at, received_at, received_by, split_from)
         SELECT ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object,
-            area_code, address, customer_id, star, sensitive, opened_at, :now, received_by
+            area_code, address, customer_id, star, sensitive, opened_at, :now, received_by,
+            split_from
         FROM given JOIN named USING (ticket_id)),
     standing AS (
         INSERT INTO ticket_stage (ticket_id, stage, since, reached)
@@ -45,6 +46,10 @@ KNOWN = text("""
     JOIN reference r USING (channel, external_ref)
     LEFT JOIN ticket t ON t.ticket_id = r.ticket_id
     LEFT JOIN vault v ON v.ticket_id = r.ticket_id AND v.id = r.ticket_id""")
+WHOLES = text("""
+    SELECT t.*, v.key_id, v.nonce, v.sealed FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id)
+    JOIN ticket t ON t.ticket_id = n.ticket_id
+    LEFT JOIN vault v ON v.ticket_id = n.ticket_id AND v.id = n.ticket_id""")
 AMEND = text("""
     INSERT INTO amendment (amendment_id, ticket_id, text, by, at)
     SELECT amendment_id, ticket_id, text, by, :now
@@ -57,10 +62,11 @@ MOVE = text("""
     UPDATE ticket_stage s SET stage = m.stage, since = m.since, reached = m.reached, orders = m.orders,
         situation = m.situation, lead_department = m.lead_department, hops = m.hops, transfers = m.transfers,
         first_contact_minutes = m.first_contact_minutes, resolve_minutes = m.resolve_minutes,
-        told_minutes = m.told_minutes
+        told_minutes = m.told_minutes, parts = m.parts
     FROM jsonb_to_recordset(CAST(:standings AS jsonb)) AS m(ticket_id uuid, stage text, since timestamptz,
         reached jsonb, orders jsonb, situation text, lead_department text, hops smallint, transfers smallint,
-        first_contact_minutes real, resolve_minutes real, told_minutes real)
+        first_contact_minutes real, resolve_minutes real, told_minutes real,
+        parts uuid[])
     WHERE s.ticket_id = m.ticket_id""")
 LATE = text("""
     INSERT INTO late_fact (event_id, ticket_id, type, occurred_at, heard_at)
@@ -100,6 +106,7 @@ async def accept(tx: Transaction, tickets: Sequence[tuple[UUID, Ticket, str]]) -
         sensitives=[ticket.customer.sensitive for _, ticket, _ in tickets],
         openings=[ticket.opened_at for _, ticket, _ in tickets],
         takers=[taker for _, _, taker in tickets],
+        wholes=[ticket.split_from for _, ticket, _ in tickets],
         now=tx.now,
     )
     return {row.ticket_id for row in rows}
@@ -112,6 +119,11 @@ async def known(tx: Transaction, references: Collection[tuple[str, str]]) -> dic
     """
     rows = await tx.rows(KNOWN, channels=[each[0] for each in references], references=[each[1] for each in references])
     return {(row.of_channel, row.of_reference): row for row in rows}
+
+
+async def wholes(tx: Transaction, tickets: Iterable[UUID]) -> dict[UUID, Row[Any]]:
+    """Tickets that were split, each with its sealed original (null where it has none); one that is gone is missing."""
+    return {row.ticket_id: row for row in await tx.rows(WHOLES, ids=list(tickets))}
 
 
 def published(row: Row[Any]) -> dict[str, object]:
@@ -172,6 +184,7 @@ def standing(row: Row[Any]) -> Standing:
         first_contact_minutes=row.first_contact_minutes,
         resolve_minutes=row.resolve_minutes,
         told_minutes=row.told_minutes,
+        parts=tuple(row.parts or ()),
     )
 
 

@@ -1,6 +1,7 @@
 """Tickets in, classifications or reviews out, on a real Postgres."""
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ async def test_unclear_ticket_waits_for_a_person(classification: Harness) -> Non
     assert len(said.candidates) == 5
     assert said.candidates[0].probability >= said.candidates[-1].probability
     [row] = await classification.rows("SELECT r.*, t.state FROM review r JOIN ticket t ON t.id = r.ticket_id")
-    assert (row.state, row.urgent, row.claimed_by) == ("review", False, None)
+    assert (row.state, row.claimed_by, row.due_at - row.opened_at) == ("review", None, timedelta(hours=4))
 
 
 async def test_redelivered_and_repeated_tickets_change_nothing(classification: Harness) -> None:
@@ -148,9 +149,7 @@ async def test_statements_of_a_batch_do_not_grow_with_it(classification: Harness
 
 
 async def test_queue_is_read_by_its_index(classification: Harness) -> None:
-    plan = await classification.rows(
-        "EXPLAIN (COSTS OFF) SELECT * FROM review ORDER BY NOT urgent, opened_at, ticket_id LIMIT 50"
-    )
+    plan = await classification.rows("EXPLAIN (COSTS OFF) SELECT * FROM review ORDER BY due_at, ticket_id LIMIT 50")
     assert "review_in_order" in str(plan)
 
 

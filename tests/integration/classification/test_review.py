@@ -36,9 +36,13 @@ async def waiting(h: Harness, text: str = "能不能快点", **fields: Any) -> U
     return heard.ticket_id
 
 
-async def test_queue_has_urgent_ones_first_then_the_oldest_page_by_page(classification: Harness) -> None:
-    calm = [await waiting(classification) for _ in range(3)]
+async def test_queue_has_the_next_due_first_page_by_page(classification: Harness) -> None:
+    calm = [await waiting(classification) for _ in range(2)]
+    regulator = await waiting(classification, channel="12398")
     urgent = [await waiting(classification, "家里有人手术") for _ in range(2)]
+    await classification.rows(
+        "UPDATE review SET due_at = now() - interval '1 s' WHERE ticket_id = :id RETURNING 1", id=calm[1]
+    )
     async with classification.client("reviewer-li", "review") as http:
         seen: list[Json] = []
         after: str | None = None
@@ -47,8 +51,9 @@ async def test_queue_has_urgent_ones_first_then_the_oldest_page_by_page(classifi
             seen += page["items"]
             after = page["next"]
     assert after is None
-    assert [UUID(item["ticket_id"]) for item in seen] == urgent + calm
-    assert [item["urgency"] for item in seen] == ["urgent"] * 2 + ["normal"] * 3
+    assert [UUID(item["ticket_id"]) for item in seen] == [calm[1], *urgent, regulator, calm[0]]
+    assert [item["urgency"] for item in seen] == ["normal", "urgent", "urgent", "normal", "normal"]
+    assert [item["overdue"] for item in seen] == [True] + [False] * 4
     assert all(len(item["candidates"]) == 5 for item in seen)
 
 

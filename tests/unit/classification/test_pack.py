@@ -1,5 +1,6 @@
 """The packs that come with Zhida are complete and MECE, and a wrong pack is refused with every place named."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from services.classification import packs
-from services.classification.domain import pack
+from services.classification.domain import pack, sheet
 from services.classification.domain.matrix import MatrixError
 
 POWER = pack.read(packs.text("power_95598"))
@@ -241,3 +242,26 @@ def test_missing_file_is_refused_with_the_names_of_the_packs() -> None:
 )
 def test_label_may_be_of_any_level(label: str, covered: set[str]) -> None:
     assert {POWER.situations[index].code for index in POWER.labels[label]} == covered
+
+
+def test_pack_without_limits_of_reviews_has_the_usual_ones_and_keeps_them() -> None:
+    text = packs.text("power_95598")
+    begin, end = text.index("    minutes: 240"), text.index("  # The first type")
+    bare = pack.read(text[:begin] + text[end:])
+    assert (bare.rules.review.minutes, bare.rules.review.channel_minutes, bare.rules.review.star_minutes) == (
+        240,
+        (),
+        (),
+    )
+    assert pack.read(pack.write(pack.form(bare))) == bare
+    assert sheet.read(sheet.write(pack.form(bare))) == bare
+
+
+@pytest.mark.parametrize(
+    "line", ["minutes: 0", "channel_minutes: {post: 5}", "star_minutes: {6: 5}", "star_minutes: {5: x}"]
+)
+def test_wrong_limit_of_reviews_is_named(line: str) -> None:
+    key = line.split(":", maxsplit=1)[0]
+    text = re.sub(rf"(?m)^    {key}: .*$", f"    {line}", packs.text("power_95598"), count=1)
+    with pytest.raises(MatrixError, match=f"rules.review.{key}"):
+        pack.read(text)

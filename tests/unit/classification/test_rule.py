@@ -1,6 +1,6 @@
 """Business type, object of a complaint, urgency and grievance risk, by the rules of a pack: tables."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -78,3 +78,24 @@ def test_urgency(text: str, kind: BusinessType, sensitive: bool, usual: Urgency,
 )
 def test_grievance_risk(fields: dict[str, Any], text: str, kind: BusinessType, expected: Risk) -> None:
     assert rule.risk(RULES, ticket(**fields), text, kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "urgency", "risk", "minutes"),
+    [
+        ({}, "normal", "normal", 240),
+        ({}, "urgent", "normal", 15),
+        ({}, "normal", "high", 30),
+        ({}, "urgent", "high", 15),
+        ({"channel": "12398"}, "normal", "normal", 60),
+        ({"channel": "12345"}, "normal", "normal", 120),
+        ({"channel": "12398"}, "normal", "high", 30),
+        ({"customer": Customer(star=5)}, "normal", "normal", 60),
+        ({"customer": Customer(star=4)}, "normal", "normal", 120),
+        ({"channel": "12345", "customer": Customer(star=5)}, "normal", "normal", 60),
+    ],
+)
+def test_of_all_limits_of_a_review_the_shortest_holds(
+    fields: dict[str, Any], urgency: Urgency, risk: Risk, minutes: int
+) -> None:
+    assert rule.review_limit(RULES, ticket(**fields), urgency, risk) == timedelta(minutes=minutes)

@@ -7,7 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from libs.shared.contracts.classification import Department, ReviewRequested, Situation, TicketClassified
+from libs.shared.contracts.classification import (
+    Department,
+    ReviewRequested,
+    Situation,
+    SplitPart,
+    TicketClassified,
+    TicketSplit,
+)
 from libs.shared.contracts.dispatch import (
     Measures,
     ReturnRuled,
@@ -221,3 +228,13 @@ def test_a_reopened_ticket_forgets_how_its_last_round_ended() -> None:
     again = hear(standing, at(20, answered()))
     assert again
     assert again.reached["answered"] == after(20)
+
+
+def test_a_split_ends_the_ticket_and_names_its_parts() -> None:
+    parts = tuple(SplitPart(ticket_id=UUID(int=n), number=n, title="t", text="x") for n in (1, 2))
+    asked = hear(NEW, at(1, ReviewRequested(ticket_id=TICKET, urgency="normal", candidates=())))
+    assert asked is not None
+    found = hear(asked, at(2, TicketSplit(ticket_id=TICKET, parts=parts, by="r")))
+    assert found is not None
+    assert (found.stage, found.since, found.parts) == ("split", after(2), (UUID(int=1), UUID(int=2)))
+    assert hear(found, at(3, classified())) is None

@@ -33,7 +33,8 @@ ACCEPTED = "what was accepted is exactly one ticket"
 ANSWERS = "every answer names the ticket that stands in intake"
 UNACCEPTED = "what was not accepted is no ticket, or one where nobody knows; never two"
 SIGNPOSTS = "every reference leads to its ticket"
-STRAYS = "no ticket stands in intake that nobody offered"
+STRAYS = "no ticket stands in intake that nobody offered, but parts of split ones"
+PARTS = "a ticket that was split became its parts, each once, and nothing else"
 INBOUND = "the inbound topic holds what was published, and nothing that nobody offered"
 REFUSALS = "what cannot be a ticket is refused, and nothing else is"
 REJECTED = "every refused record is answered once on the rejected topic"
@@ -167,6 +168,7 @@ DOCTORED: list[tuple[str, str, Doctor]] = [
     (SIGNPOSTS, "a ticket that its reference does not lead to", drop("signpost", 0)),
     (SIGNPOSTS, "a reference that leads nowhere", drop("ticket", 0)),
     (STRAYS, "a ticket from nowhere", copy("ticket", 0, ticket=STRANGER, reference="x")),
+    (PARTS, "a part of what was not split", change("ticket", 0, whole=STRANGER)),
     (INBOUND, "a published record that is nowhere", drop("inbound", 2)),
     (INBOUND, "a record that nobody published", add("inbound", partition=0, place=3, key="95598|Z", inside=True)),
     (REFUSALS, "a bad record that was taken", drop("refused", 0)),
@@ -310,6 +312,74 @@ async def test_a_work_order_left_to_the_inbox_is_in_order_when_it_was_reported()
     run.tables["hook"] = [row for row in run.tables["hook"] if row["id"] != HOOKS["second"]]
     run.tables["delivery"][1]["state"] = "inbox"
     assert (await judged(run)).failed == {}
+
+
+WHOLE = UUID(int=70)
+
+
+def a_split_run() -> Run:
+    """The ticket as a part, named by the reviewer, of another that was split."""
+    run = a_run()
+    place = max(each.offset for each in run.said if each.topic == FLOW) + 1
+    named = {"ticket_id": str(TICKET), "title": "停电", "situation": "s"}
+    facts: list[tuple[str, str, dict[str, Any]]] = [
+        ("intake", "TicketReceived", {"ticket": {"title": "停电", "text": "又停电了"}}),
+        ("classification", "ReviewRequested", {"candidates": []}),
+        ("classification", "TicketSplit", {"parts": [named], "by": "r"}),
+    ]
+    for number, (source, kind, data) in enumerate(facts):
+        version = 2 if kind == "TicketSplit" else 1
+        run.said.append(said(FLOW, place + number, kind, source, version=version, data=data, key=str(WHOLE)))
+    run.said = [
+        replace(each, version=1) if each.type == "TicketClassified" else each
+        for each in run.said
+        if each.type != "ReviewRequested" or each.key == str(WHOLE)
+    ]
+    for row in run.tables["drawn"]:
+        if row["source"] == SERVICE_CODES["classification"]:
+            row["version"] = 1
+    for source, drawn in (("intake", 1), ("classification", 2)):
+        run.tables["drawn"].append({"ticket": WHOLE, "source": SERVICE_CODES[source], "version": drawn})
+    for table in ("fence", "log"):
+        for row in run.tables[table]:
+            if row["topic"] == TOPIC_CODES[FLOW]:
+                row["next" if table == "fence" else "stop"] = place + 3
+    reference = "95598|A-0"
+    run.tables["ticket"][0]["whole"] = WHOLE
+    run.tables["ticket"].append(
+        {"ticket": WHOLE, "reference": reference, "channel": "95598", "at": START, "stage": "split"}
+    )
+    run.tables["signpost"].append({"reference": reference, "ticket": WHOLE})
+    run.tables["offer"].append(
+        {"ledger": 0, "id": 3, "reference": reference, "expect": "ticket", "at": START, "status": 202, "ticket": WHOLE}
+    )
+    run.tables["judged"].append({"ticket": WHOLE, "state": "split", "decided_by": "r", "waiting": 0, "by_person": 1})
+    return run
+
+
+async def test_a_ticket_that_was_split_is_finished_and_its_part_needs_no_review() -> None:
+    assert (await judged(a_split_run())).failed == {}
+
+
+@pytest.mark.parametrize(
+    ("check", "doctor"),
+    [
+        (PARTS, drop("ticket", 0)),
+        (PARTS, change("ticket", 0, whole=None)),
+        (PARTS, change("ticket", 0, whole=STRANGER)),
+        (PARTS, change("ticket", 1, stage="in_review")),
+        (PARTS, change("judged", 1, state="review", waiting=1)),
+        (PARTS, without("TicketSplit")),
+        (PARTS, again("TicketSplit")),
+        (CLASSIFIED, change("judged", 1, by_person=0)),
+        (CLASSIFIED, other("TicketSplit", data={"parts": [{"ticket_id": str(TICKET), "situation": None}]})),
+        (ENDED, change("ticket", 1, stage="received")),
+    ],
+)
+async def test_a_split_that_does_not_add_up_is_told(check: str, doctor: Doctor) -> None:
+    run = a_split_run()
+    doctor(run)
+    assert check in (await judged(run)).failed
 
 
 async def test_a_department_without_an_endpoint_gets_no_webhook() -> None:

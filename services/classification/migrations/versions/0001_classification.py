@@ -21,11 +21,17 @@ def upgrade() -> None:
         " digests bytea NOT NULL, report jsonb NOT NULL, trained_by text NOT NULL, trained_at timestamptz NOT NULL)"
     )
     op.execute("ALTER TABLE model ALTER COLUMN bytes SET STORAGE EXTERNAL")
-    # Who put which matrix or model in force, from when on; of a kind's rows that have begun the last is in force.
+    # Every training, whoever began it, and what came of it; `version`: the model that was kept.
+    op.execute(
+        "CREATE TABLE training (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, by text NOT NULL,"
+        " began_at timestamptz NOT NULL, ended_at timestamptz NOT NULL, version text, active boolean NOT NULL,"
+        " reason text NOT NULL)"
+    )
+    # Who put which matrix, model or shadow in force, from when on; of a kind's rows that have begun the last one is.
     # `said`: that it came in force has been published.
     op.execute(
         "CREATE TABLE activation (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-        " kind text NOT NULL CHECK (kind IN ('matrix', 'model')), version text, by text NOT NULL,"
+        " kind text NOT NULL CHECK (kind IN ('matrix', 'model', 'shadow')), version text, by text NOT NULL,"
         " reason text NOT NULL, at timestamptz NOT NULL, effective_at timestamptz NOT NULL, said boolean NOT NULL,"
         " cancelled_by text, cancelled_at timestamptz)"
     )
@@ -50,7 +56,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX trial_waiting ON trial (asked_at) WHERE state IN ('waiting', 'running')")
     op.execute(
         "CREATE TABLE ticket (id uuid PRIMARY KEY, ticket jsonb NOT NULL, state text NOT NULL"
-        " CHECK (state IN ('classified', 'review')), situation text NOT NULL, matrix_version text NOT NULL,"
+        " CHECK (state IN ('classified', 'review', 'split')), situation text NOT NULL, matrix_version text NOT NULL,"
         " model_version text, probability real NOT NULL, margin real NOT NULL, words text[] NOT NULL,"
         " decided_by text NOT NULL, business_type text NOT NULL, complaint_object text NOT NULL, urgency text NOT NULL,"
         " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz) PARTITION BY RANGE (id)"
@@ -59,18 +65,30 @@ def upgrade() -> None:
     op.execute("CREATE INDEX ticket_in_review ON ticket (id) WHERE state = 'review'")
     # The queue: a row goes with its decision.
     op.execute(
-        "CREATE TABLE review (ticket_id uuid PRIMARY KEY, urgent boolean NOT NULL, opened_at timestamptz NOT NULL,"
-        " candidates jsonb NOT NULL, claimed_by text, claimed_until timestamptz)"
+        "CREATE TABLE review (ticket_id uuid PRIMARY KEY, opened_at timestamptz NOT NULL, due_at timestamptz NOT NULL,"
+        " candidates jsonb NOT NULL, claimed_by text, claimed_until timestamptz, claimed_at timestamptz)"
         f" WITH (fillfactor = 70, {VACUUM})"
     )
-    op.execute("CREATE INDEX review_in_order ON review ((NOT urgent), opened_at, ticket_id)")
+    op.execute("CREATE INDEX review_in_order ON review (due_at, ticket_id)")
+    # Without a situation: the ticket was split. Without `waited`: a part that its reviewer named while splitting.
     op.execute(
-        "CREATE TABLE decision (ticket_id uuid PRIMARY KEY, situation text NOT NULL, matrix_version text NOT NULL,"
-        " by text NOT NULL, note text, at timestamptz NOT NULL) PARTITION BY RANGE (ticket_id)"
+        "CREATE TABLE decision (ticket_id uuid PRIMARY KEY, situation text, matrix_version text NOT NULL,"
+        " by text NOT NULL, note text, at timestamptz NOT NULL, waited real, deciding real)"
+        " PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE decision_default PARTITION OF decision DEFAULT")
+    op.execute("CREATE INDEX decision_by_time ON decision (at)")
+    # What a model that is only watched said of a ticket, beside what was said by what is in force.
+    op.execute(
+        "CREATE TABLE shadow (ticket_id uuid PRIMARY KEY, matrix_version text NOT NULL, model_version text,"
+        " situation text NOT NULL, probability real NOT NULL, shadow_version text NOT NULL,"
+        " shadow_situation text NOT NULL, shadow_probability real NOT NULL) PARTITION BY RANGE (ticket_id)"
+    )
+    op.execute("CREATE TABLE shadow_default PARTITION OF shadow DEFAULT")
 
 
 def downgrade() -> None:
     """Drop them."""
-    op.execute("DROP TABLE decision, review, ticket, trial, draft_change, draft, activation, model, matrix")
+    op.execute(
+        "DROP TABLE shadow, decision, review, ticket, trial, draft_change, draft, activation, training, model, matrix"
+    )
