@@ -9,7 +9,7 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ReviewRequested", "ticket", ("TicketReceived",)),
     ("TicketClassified", "ticket", ("TicketReceived",)),
     ("WorkOrderAssigned", "ticket", ("TicketClassified",)),
-    ("WorkOrderAssigned", "more", ("ReturnRuled",)),
+    ("WorkOrderAssigned", "more", ("ReturnRuled", "WorkOrderCancelled")),
     ("WorkOrderDelivered", "subject", ("WorkOrderAssigned",)),
     ("DeliveryFailed", "subject", ("WorkOrderAssigned",)),
     ("EvidenceAdded", "subject", ("WorkOrderAssigned",)),

@@ -187,9 +187,7 @@ async def _stop(
     _say_stopped(tx, await store.stop(tx, subjects, kinds, kept))
 
 
-async def _end(
-    tx: Transaction, events: Sequence[TicketAnswered | TicketClosed], kinds: Sequence[ClockKind]
-) -> None:
+async def _end(tx: Transaction, events: Sequence[TicketAnswered | TicketClosed], kinds: Sequence[ClockKind]) -> None:
     await store.end(
         tx, [(event.ticket_id, event.occurred_at if isinstance(event, TicketClosed) else None) for event in events]
     )

@@ -222,5 +222,10 @@ class CellDisputed(Event, topic=REFERENCE, key="cell"):
     returned: int
     upheld: int
     matrix_wrong: int
-    tickets: tuple[UUID, ...]  # of the last upheld returns, newest first, at most 20
+    tickets: tuple[UUID, ...]  # of the last upheld returns, newest first, 1 to 20
     suggested_department: Department | None  # where most of them went
+
+    @property
+    def ticket_id(self) -> UUID:
+        """The newest of its tickets, under which a service keeps what it makes of this."""
+        return self.tickets[0]

@@ -1,4 +1,4 @@
-"""All open work orders of a department, or some of its situations, go to another one: no court, no return, no objection."""
+"""All open work orders of a department, or those of some situations, go to another one: no court, no objection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Skipped: TypeAlias = Literal[
     "ended",  # answered, closed, cancelled or reassigned meanwhile
     "has_a_share",  # the other department works on that ticket already
 ]
-STATES: Final[tuple[State, ...]] = ("listing", "moving", "done")
+FIRST: Final = UUID(int=0)  # before every id
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Reassignment:
     state: State
     created_at: datetime
     finished_at: datetime | None = None
-    after_id: UUID = UUID(int=0)  # the last work order that was listed, or moved
+    after_id: UUID = FIRST  # the last work order that was listed, or moved
     total: int = 0
     moved: int = 0
     skipped: int = 0
