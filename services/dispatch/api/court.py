@@ -1,4 +1,4 @@
-"""The returns court beside the work orders: reasons, cells of the matrix that come back, moving what a department has."""
+"""The returns court beside the work orders: reasons, cells that come back, moving what a department has."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Literal

@@ -17,7 +17,8 @@ OPEN_CASE = text("""
         suggested_department, judge_kind, judge, opened_at)
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:ticket_ids AS uuid[]),
         CAST(:situations AS text[]), CAST(:departments AS text[]), CAST(:codes AS text[]),
-        CAST(:reasons AS text[]), CAST(:suggested AS text[]), CAST(:kinds AS text[]), CAST(:judges AS text[]), CAST(:ats AS timestamptz[]))""")
+        CAST(:reasons AS text[]), CAST(:suggested AS text[]), CAST(:kinds AS text[]), CAST(:judges AS text[]),
+        CAST(:ats AS timestamptz[]))""")
 PENDING = text("""
     SELECT * FROM return_case
     WHERE ticket_id = :ticket_id AND work_order_id = :work_order_id AND decision IS NULL""")

@@ -147,13 +147,14 @@ async def test_situations_and_categories_narrow_what_is_moved_and_a_dry_run_move
 
 async def test_a_reassignment_names_the_field_that_is_wrong_and_needs_a_supervisor(world: World) -> None:
     await world.classify(METER, REPAIR)
-    for changes, field in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"from_department": "nobody"}, "from_department"),
         ({"to_department": "nobody"}, "to_department"),
         ({"to_department": "meter"}, "to_department"),
         ({"reason": ""}, "reason"),
         ({"situations": []}, "situations"),
-    ):
+    ]
+    for changes, field in wrong:
         for dry_run in (False, True):
             refused = await post(world.supervisor, PATH, **{**MOVE, **changes, "dry_run": dry_run})
             assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
