@@ -42,6 +42,6 @@ def passes(counts: Counts, more: int, *, work_orders: int, rate: float) -> bool:
     It has at least so many work orders and at least that rate of upheld returns; it has not been said in this month, or
     the rate had been below in the meantime.
     """
-    if counts.assigned < work_orders or counts.upheld < rate * counts.assigned:
+    if counts.assigned < work_orders or counts.upheld / counts.assigned < rate:
         return False
-    return not counts.disputed or counts.upheld - more < rate * counts.assigned
+    return not counts.disputed or (counts.upheld - more) / counts.assigned < rate
