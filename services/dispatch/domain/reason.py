@@ -46,7 +46,7 @@ class Reason(_Part):
 
 
 class _List(_Part):
-    reasons: Annotated[tuple[Reason, ...], Field(min_length=1, max_length=100)]
+    reasons: Annotated[tuple[Reason, ...], Field(max_length=100)]
 
 
 def read(text: str) -> Reasons:
@@ -63,6 +63,8 @@ def read(text: str) -> Reasons:
         found = _List.model_validate(raw).reasons
     except ValidationError as error:
         raise ReasonsError((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()) from None
+    if not found:
+        raise ReasonsError([("reasons", "lists none")])
     twice = [code for code, count in Counter(each.code for each in found).items() if count > 1]
     if twice:
         raise ReasonsError(("reasons", f"code {code} stands here twice") for code in twice)

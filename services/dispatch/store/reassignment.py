@@ -33,7 +33,7 @@ LIST = text(f"""
     WITH found AS (SELECT o.work_order_id, o.ticket_id {_FOUND} ORDER BY o.work_order_id LIMIT :limit),
     put AS (
         INSERT INTO reassignment_item (reassignment_id, work_order_id, ticket_id)
-        SELECT :until, work_order_id, ticket_id FROM found)
+        SELECT :until, work_order_id, ticket_id FROM found ON CONFLICT DO NOTHING)
     SELECT work_order_id FROM found ORDER BY work_order_id DESC""")
 # Only from where this process found it: who was overtaken changes nothing.
 ADVANCE = text("""
