@@ -81,7 +81,7 @@ def _told(name: str, data: Mapping[str, Any]) -> str:
         case "ReviewRequested":
             return f"not sure enough: a person decides between {_candidates(data)}"
         case "WorkOrderAssigned":
-            moved = ", after a return" if data.get("reassigned_from") else ""
+            moved = ", in the place of another one" if data.get("reassigned_from") else ""
             return f"work order to {data['department']['name']}{moved}"
         case "WorkOrderDelivered":
             return f"webhook arrived at {data['department']} after {data['attempts']} attempt(s)"

@@ -237,7 +237,7 @@ READERS: Mapping[str, Callable[[Body], Sequence[Line]]] = {
     "WorkOrderContacted": _order("department"),
     "WorkOrderReturned": _order("department"),
     "ReturnRuled": _order("by", "decision"),
-    "WorkOrderCancelled": _order("department"),
+    "WorkOrderCancelled": _order("department", "reason"),
     "EvidenceAdded": _order("kind"),
     "WorkOrderAnswered": _order("department"),
     "QuestionAsked": _question,

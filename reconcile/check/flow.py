@@ -10,7 +10,7 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("TicketSplit", "ticket", ("ReviewRequested",)),
     ("TicketClassified", "ticket", ("TicketReceived",)),
     ("WorkOrderAssigned", "ticket", ("TicketClassified",)),
-    ("WorkOrderAssigned", "more", ("ReturnRuled",)),
+    ("WorkOrderAssigned", "more", ("ReturnRuled", "WorkOrderCancelled")),
     ("WorkOrderDelivered", "subject", ("WorkOrderAssigned",)),
     ("DeliveryFailed", "subject", ("WorkOrderAssigned",)),
     ("EvidenceAdded", "subject", ("WorkOrderAssigned",)),

@@ -69,8 +69,9 @@ CHECKS = (
             AND (SELECT count(*) FROM work_order o WHERE o.before = r.subject) > 1
         UNION ALL
         SELECT o.ticket, 'work order ' || uuid(o.id) || ' came of a return that nobody upheld' FROM work_order o
-        WHERE o.before IS NOT NULL AND NOT EXISTS (SELECT 1 FROM said r WHERE r.type = :ReturnRuled
-            AND r.ticket = o.ticket AND r.subject = o.before AND r.more = 'uphold')""",
+        WHERE o.before IS NOT NULL AND NOT EXISTS (SELECT 1 FROM said r WHERE r.ticket = o.ticket
+            AND r.subject = o.before AND (r.type = :ReturnRuled AND r.more = 'uphold'
+                OR r.type = :WorkOrderCancelled AND r.more = 'reassigned'))""",
     ),
     Check(
         "every work order came to its department under one webhook-id, or stands in its inbox and that was told",

@@ -13,13 +13,15 @@ from libs.shared.db import Transaction
 from libs.shared.keep import timely
 from libs.shared.service import Running
 from libs.shared.telemetry import log
-from services.dispatch import store
+from services.dispatch import reason_file, store
 from services.dispatch.command import ground
 from services.dispatch.delivery.sender import Sender
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
+from services.dispatch.domain.cell import Tally
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import WorkOrder
+from services.dispatch.domain.reason import Reasons
 from services.dispatch.domain.ticket import Brief, Entry, Ticket
 from services.dispatch.settings import DispatchSettings
 from services.dispatch.store.owner import Owners
@@ -32,15 +34,16 @@ class Resources:
     """What a process of dispatch keeps in memory."""
 
     delivery_keys: tuple[bytes, ...]  # the current one first; none: no webhooks
+    reasons: Reasons = field(default_factory=dict)  # why a work order may be returned
     known: set[tuple[str, str]] = field(default_factory=set)  # departments (code, name) that are in the table
     owners: Owners = field(default_factory=Owners)
 
 
 @asynccontextmanager
 async def opened(running: Running) -> AsyncIterator[Resources]:
-    """Read the delivery keys."""
+    """Read the delivery keys and the reasons of returns. Raises SettingsError."""
     assert isinstance(running.settings, DispatchSettings)
-    yield Resources(running.settings.delivery_keys())
+    yield Resources(running.settings.delivery_keys(), reason_file.load(running.settings.return_reasons))
 
 
 async def send_deliveries(running: Running) -> None:
@@ -82,11 +85,11 @@ async def _send_out(tx: Transaction, briefs: dict[UUID, Brief], orders: Sequence
     amendments = await store.ticket.amendments(tx, briefs)
     await store.order.add(tx, orders)
     tx.after_commit(lambda: tx.running.resources.owners.remember(orders))
+    store.cell.count(tx, [Tally(briefs[order.ticket_id], order, assigned=1) for order in orders])
     webhooks = []
     for order in orders:
         brief = briefs[order.ticket_id]
-        data = payload.assigned(brief, order, amendments.get(order.ticket_id, []))
-        webhooks.append(Webhook(order.department, "work_order.assigned", data, order.ticket_id, order.work_order_id))
+        webhooks.append(ground.announced(brief, order, amendments.get(order.ticket_id, [])))
         tx.publish(ground.assigned(brief, order))
     await store.delivery.add(tx, webhooks)
 
@@ -119,6 +122,9 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
             )
         )
     await _send_out(tx, {event.ticket_id: brief}, new)
+    if brief.situation_code != ticket.brief.situation_code:  # who keeps a share works in another cell from now on
+        kept = [order for order in shares if not order.gone and order not in dropped]
+        store.cell.count(tx, [Tally(brief, order, assigned=1) for order in kept])
     ticket = replace(ticket, brief=brief, transfers=ticket.transfers + min(len(cancelled), len(new)))
     gone = {order.work_order_id: order for order in cancelled}
     shares = [gone.get(order.work_order_id, order) for order in shares]
@@ -155,8 +161,19 @@ async def hurry(events: list[ClockWarned], tx: Transaction) -> None:
 
 
 async def fall_back(events: list[ClockBreached], tx: Transaction) -> None:
-    """The time to accept is over: what no webhook brought is left to the inbox, and the supervisor hears of it."""
+    """A time is over. To accept: what no webhook brought is left to the inbox, and the supervisor hears of it.
+
+    To rule on a return: the case goes to the supervisor.
+    """
     await _leave(tx, [(event.ticket_id, id_) for event in events for id_ in _accepting(event.clock)])
+    ids = [(e.ticket_id, e.clock.work_order_id) for e in events if e.clock.kind == "ruling" and e.clock.work_order_id]
+    store.held.write(
+        tx,
+        [
+            Entry(row.ticket_id, row.work_order_id, "ruling_overdue", "sla_timer", {"from": row.lead, "to": row.judge})
+            for row in await store.court.overdue(tx, ids)
+        ],
+    )
 
 
 async def _leave(tx: Transaction, orders: Sequence[tuple[UUID, UUID]]) -> None:

@@ -2,6 +2,7 @@
 
 from libs.shared.contracts.classification import MatrixPublished, TicketClassified
 from libs.shared.contracts.dispatch import (
+    CellDisputed,
     DeliveryFailed,
     EvidenceAdded,
     QuestionAnswered,
@@ -21,7 +22,7 @@ from libs.shared.contracts.dispatch import (
 from libs.shared.contracts.intake import TicketAmended
 from libs.shared.contracts.sla_timer import ClockBreached, ClockWarned
 from libs.shared.service import Service
-from services.dispatch import api, handlers, retention
+from services.dispatch import api, handlers, reassigning, retention
 from services.dispatch.settings import DispatchSettings
 
 service = Service(
@@ -49,9 +50,10 @@ service = Service(
         TicketAnswered,
         TicketClosed,
         TicketReopened,
+        CellDisputed,
     ),
     serves=api.router,
-    runs=(handlers.send_deliveries,),
+    runs=(handlers.send_deliveries, reassigning.run),
     settings=DispatchSettings,
     keeps=retention.KEEPS,
     opens=handlers.opened,

@@ -27,5 +27,13 @@ KEEPS = (
         recent="SELECT ticket_id FROM {ticket} WHERE closed_at > :since",
         swept={"stream": "key"},
     ),
+    Kept("cells", "month", "ticket_months", {"cell": "month"}),
+    Kept(
+        "reassignments",
+        "month",
+        "ticket_months",
+        {"reassignment": "reassignment_id", "reassignment_item": "reassignment_id"},
+        open="SELECT reassignment_id FROM {reassignment} WHERE state <> 'done'",
+    ),
     Kept("attempts", "day", "attempt_days", {"attempt": "delivery_id"}),
 )

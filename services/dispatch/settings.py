@@ -1,4 +1,4 @@
-"""Dispatch's own settings: the key that seals the endpoints' secrets."""
+"""Dispatch's own settings: the key that seals the endpoints' secrets, what the returns court goes by."""
 
 import base64
 import binascii
@@ -20,6 +20,10 @@ class DispatchSettings(Settings):
     delivery_key: SecretStr | None = None
     delivery_key_file: Path | None = None
     attempt_days: int = Field(90, ge=1)  # how long the log of webhook attempts is kept
+    return_reasons: Path | None = None  # a list of reasons in place of the one that comes with Zhida
+    # A cell of the matrix is disputed: of at least so many work orders of a month, this share came back rightly.
+    dispute_work_orders: int = Field(20, ge=1)
+    dispute_rate: float = Field(0.2, gt=0, le=1)
 
     def delivery_keys(self) -> tuple[bytes, ...]:
         """The keys, the current one first; none where neither variable is set.

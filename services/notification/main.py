@@ -2,6 +2,7 @@
 
 from libs.shared.contracts.classification import ReviewRequested
 from libs.shared.contracts.dispatch import (
+    CellDisputed,
     DeliveryFailed,
     QuestionAnswered,
     QuestionAsked,
@@ -25,6 +26,7 @@ service = Service(
         DeliveryFailed: handlers.tell,
         WorkOrderReturned: handlers.tell,
         TicketReopened: handlers.tell,
+        CellDisputed: handlers.tell,
         ClockWarned: handlers.tell,
         ClockBreached: handlers.tell,
         Escalated: handlers.tell,

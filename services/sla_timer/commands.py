@@ -36,6 +36,7 @@ def check(file: Path) -> None:
             limits = [found.resolve_limit([star], sla_class, urgency)[0] for star in STARS]
             told = (f"{star} stars {_length(limit)}" for star, limit in zip(STARS, limits, strict=True))
             click.echo(f"  {urgency:7} resolve {sla_class}: {', '.join(told)}")
+    click.echo(f"  always  ruling        {_length(found.ruling_limit()[0])}")
     for point in found.warnings:
         click.echo(f"  {point.percent:3} % → {point.level}")
     click.echo(f"  interviewer: {found.interviewer}")

@@ -70,16 +70,26 @@ async def answer(events: list[WorkOrderAnswered], tx: Transaction) -> None:
 
 
 async def give_back(events: list[WorkOrderReturned], tx: Transaction) -> None:
-    """The department's clocks stand still while its return is ruled on; the ticket's goes on."""
+    """The department's clocks stand still while its return is ruled on, in a time of its own; the ticket's goes on."""
     events = await _timely(events, tx)
     await _stop(tx, events, kinds=STAGES, kept=())
+    orders = await store.orders(tx, _pairs(events))
+    known = await store.clocks(tx, (event.ticket_id for event in events))
+    policy: Policy = tx.running.resources
+    await _begin(
+        tx,
+        [
+            clock.judge(event, orders.get(event.work_order_id), known.get(event.ticket_id, []), policy, tx.new_id)
+            for event in events
+        ],
+    )
 
 
 async def cancel(events: list[WorkOrderCancelled], tx: Transaction) -> None:
-    """The ticket was classified again: the department owes nothing any more."""
+    """Classified again, or moved to another department: this one owes nothing any more, and nobody a ruling."""
     events = await _timely(events, tx)
     await store.mark(tx, _pairs(events), ended=True)
-    await _stop(tx, events, kinds=STAGES, kept=())
+    await _stop(tx, events, kinds=(*STAGES, "ruling"), kept=())
 
 
 async def rule(events: list[ReturnRuled], tx: Transaction) -> None:
@@ -89,8 +99,9 @@ async def rule(events: list[ReturnRuled], tx: Transaction) -> None:
     rejected = [event for event in events if event.decision == "reject"]
     if upheld:
         await store.mark(tx, _pairs(upheld), ended=True)
-        await _stop(tx, upheld, kinds=STAGES, kept=())
+        await _stop(tx, upheld, kinds=(*STAGES, "ruling"), kept=("ruling",))
     if rejected:
+        await _stop(tx, rejected, kinds=("ruling",), kept=("ruling",))
         orders = await store.orders(tx, _pairs(rejected))
         known = await store.clocks(tx, (event.ticket_id for event in rejected))
         await _begin(
@@ -111,15 +122,15 @@ async def rule(events: list[ReturnRuled], tx: Transaction) -> None:
 
 
 async def settle(events: list[TicketAnswered], tx: Transaction) -> None:
-    """The agent has the answer: the promise to the customer is kept, what still runs is not needed any more."""
+    """The agent has the answer: the promise to the customer is kept, departments' stages are not needed any more."""
     events = await _timely(events, tx)
-    await _end(tx, events)
+    await _end(tx, events, (*STAGES, "resolve"))
 
 
 async def close(events: list[TicketClosed], tx: Transaction) -> None:
     """Nothing of the ticket runs on."""
     events = await _timely(events, tx)
-    await _end(tx, events)
+    await _end(tx, events, (*STAGES, "ruling", "resolve"))
 
 
 async def reopen(events: list[TicketReopened], tx: Transaction) -> None:
@@ -176,12 +187,12 @@ async def _stop(
     _say_stopped(tx, await store.stop(tx, subjects, kinds, kept))
 
 
-async def _end(tx: Transaction, events: Sequence[TicketAnswered | TicketClosed]) -> None:
+async def _end(tx: Transaction, events: Sequence[TicketAnswered | TicketClosed], kinds: Sequence[ClockKind]) -> None:
     await store.end(
         tx, [(event.ticket_id, event.occurred_at if isinstance(event, TicketClosed) else None) for event in events]
     )
     subjects = [(event.ticket_id, None, event.occurred_at) for event in events]
-    _say_stopped(tx, await store.stop(tx, subjects, (*STAGES, "resolve"), ("resolve",)))
+    _say_stopped(tx, await store.stop(tx, subjects, kinds, ("resolve",)))
 
 
 def _say_stopped(tx: Transaction, stopped: dict[UUID, list[StoppedClock]]) -> None:

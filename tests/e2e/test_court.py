@@ -8,7 +8,7 @@ from tests.e2e.zhida import Who, Zhida, agent, department
 
 LEAD, BUREAU, REPAIR, STATION = "planning", "district_bureau", "repair_centre", "transmission_station"
 DEPUTY = Who("deputy-planning", ("supervise",))
-MINE = {"reason_code": "not_our_area", "reason": "不属于本部门管辖"}
+MINE = {"reason_code": "wrong_area", "reason": "不属于本部门管辖"}
 
 
 async def test_upheld_return_is_reassigned_and_the_second_one_is_ruled_by_the_supervisor_for_good(

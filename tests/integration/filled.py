@@ -64,9 +64,16 @@ ROWS: Mapping[str, tuple[str, ...]] = {
             CASE WHEN n % 50 = 0 THEN 'assigned' ELSE 'closed' END, t FROM {BORN} b""",
         f"""INSERT INTO history (ticket_id, work_order_id, at, what, by)
             SELECT id, NULL, t, 'accepted', 'x' FROM {BORN} b""",
-        f"""INSERT INTO return_case (return_id, work_order_id, ticket_id, reason_code, reason, judge_kind, judge,
-            opened_at, decision) SELECT public.uuid_at(t, n), public.uuid_at(t, n + 100000), id, 'x', 'x', 'lead',
-            'lead', t, CASE WHEN n % 50 <> 0 THEN 'reject' END FROM {BORN} b WHERE n % 5 = 0""",
+        f"""INSERT INTO return_case (return_id, work_order_id, ticket_id, situation, department, reason_code, reason,
+            judge_kind, judge, opened_at, decision)
+            SELECT public.uuid_at(t, n), public.uuid_at(t, n + 100000), id, 's' || n % 200, 'd' || n % 20, 'x', 'x',
+            'lead', 'lead', t, CASE WHEN n % 50 <> 0 THEN 'reject' END FROM {BORN} b WHERE n % 5 = 0""",
+        f"""INSERT INTO cell SELECT public.uuid_at(date_trunc('month', t, 'UTC'), 0), 's' || n % 200, 'd' || n % 20, 3,
+            'name', 'lead', 1, 0, 0, 0, 0 FROM {BORN} b ON CONFLICT DO NOTHING""",
+        f"""INSERT INTO reassignment SELECT id, 'd1', 'd2', 'name', NULL, NULL, 'x', 'x', 'done', t, t, id, 1, 1, 0
+            FROM {BORN} b WHERE n % 50 = 0""",
+        f"""INSERT INTO reassignment_item SELECT id, public.uuid_at(t, n + k), id FROM {BORN} b,
+            generate_series(1, 100) k WHERE n % 50 = 0""",
         f"""INSERT INTO question (question_id, ticket_id, work_order_id, asked_by, asker, text, asked_at)
             SELECT public.uuid_at(t, n + 3), id, public.uuid_at(t, n + 100000), 'agent', 'a', 'x', t FROM {BORN} b""",
         f"""INSERT INTO amendment SELECT public.uuid_at(t, n + 1), id, 'more', 'a1', t FROM {BORN} b""",

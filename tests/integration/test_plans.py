@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from libs.shared import bus, command, db, relay, run
 from libs.shared.events import uuid7
+from libs.shared.keep import first_id, midnight, start
 from libs.shared.service import Service
 from services.classification import store as classification
 from services.dispatch import store as dispatch
@@ -405,6 +406,93 @@ DISPATCH: tuple[Any, ...] = (
         lambda w: {"judge_kind": "lead", "judge": "lead", "after": FIRST, "limit": 50},
         400,
     ),
+    (
+        "overdue_rulings",
+        dispatch.court.OVERDUE,
+        lambda w: {
+            "ticket_ids": w.column("return_case", "ticket_id"),
+            "order_ids": w.column("return_case", "work_order_id"),
+        },
+        120 * BATCH,  # until then, by the index of open returns
+    ),
+    (
+        "returns_of_cell",
+        dispatch.court.OF_CELL,
+        lambda w: {"situation": "s10", "department": "d10", "before": LAST, "lead": None, "limit": 50},
+    ),
+    (
+        "count_cells",
+        dispatch.cell.COUNT,
+        lambda w: {
+            "months": [first_id(midnight(start(NOW, "month")))] * BATCH,
+            "situations": texts("s"),
+            "departments": texts("d"),
+            "slots": [0] * BATCH,
+            "names": texts("n"),
+            "leads": texts("l"),
+            **{name: [1] * BATCH for name in ("assigned", "returned", "upheld", "rejected", "matrix_wrong")},
+        },
+    ),
+    (
+        "standing_of_cells",
+        dispatch.cell.STANDING,
+        lambda w: {
+            "months": [first_id(midnight(start(NOW, "month")))] * 20,
+            "situations": texts("s", 20),
+            "departments": texts("d", 20),
+        },
+    ),
+    (
+        "evidence",
+        dispatch.cell.EVIDENCE,
+        lambda w: {"situation": "s10", "department": "d10", "month": FIRST, "tickets": 20},
+    ),
+    (
+        "cells",
+        dispatch.cell.PAGE,
+        lambda w: {
+            "first": first_id(midnight(start(NOW, "month"))),
+            "department": None,
+            "lead": None,
+            "above": None,
+            "rate": None,
+            "after_situation": None,
+            "after_department": None,
+            "limit": 50,
+        },
+        500,  # all cells of the month
+    ),
+    (
+        "list_reassigned",
+        dispatch.reassignment.LIST,
+        lambda w: {
+            "source": "d10",
+            "situations": None,
+            "category": None,
+            "after": FIRST,
+            "until": uuid7(NOW + timedelta(days=1)),
+            "limit": BATCH,
+        },
+        6 * BATCH,
+    ),
+    (
+        "reassigned",
+        dispatch.reassignment.ITEMS,
+        lambda w: {"id": w.column("reassignment", "reassignment_id")[0], "after": FIRST, "result": None, "limit": 50},
+    ),
+    (
+        "record_reassigned",
+        dispatch.reassignment.RECORD,
+        lambda w: {
+            "id": w.column("item", "reassignment_id")[0],
+            "orders": w.column("item", "work_order_id"),
+            "results": ["moved"] * len(w.rows["item"]),
+            "reasons": [None] * len(w.rows["item"]),
+            "successors": [None] * len(w.rows["item"]),
+            "now": NOW,
+        },
+    ),
+    ("unfinished", dispatch.reassignment.UNFINISHED, lambda w: {}, 4),
     ("questions", dispatch.question.SOME, lambda w: {"ids": w.column("question", "question_id")}),
     ("seats", dispatch.endpoint.ACTIVE, lambda w: {}),
     ("hold_endpoints", dispatch.endpoint.HOLD, lambda w: {"departments": texts("d", 20), "owner": "me", "seconds": 60}),
@@ -573,6 +661,8 @@ DRAWN = {
         "pending": "SELECT delivery_id, ticket_id, work_order_id, department FROM delivery WHERE state = 'pending'",
         "return_case": "SELECT ticket_id, work_order_id FROM return_case WHERE decision IS NULL",
         "question": "SELECT question_id FROM question",
+        "reassignment": "SELECT reassignment_id FROM reassignment",
+        "item": "SELECT * FROM (SELECT * FROM reassignment_item ORDER BY reassignment_id LIMIT 50) AS first",
     },
     "sla_timer": {
         "ticket": "SELECT id FROM ticket",

@@ -31,6 +31,7 @@ WANTED: Mapping[str, Mapping[str, set[str]]] = {
         "ticket": {"fillfactor=80", SMALL_SHARE, AT_ONCE},
         "work_order": {"fillfactor=80", SMALL_SHARE, AT_ONCE},
         "delivery": {"fillfactor=70", SMALL_SHARE, AT_ONCE},
+        "cell": {"fillfactor=50", SMALL_SHARE, AT_ONCE},
         "endpoint": {"fillfactor=50", SMALL_SHARE, AT_ONCE},
     },
     "sla_timer": {

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from libs.shared.contracts.classification import Department, JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import Channel, Star
-from libs.shared.events import Contract, Event
+from libs.shared.events import REFERENCE, Contract, Event
 
 Party = Literal["agent", "department"]
 
@@ -25,7 +25,7 @@ class WorkOrderAssigned(Event):
     urgency: Urgency
     opened_at: datetime  # when the customer made the request
     situation: str  # name
-    reassigned_from: UUID | None = None  # the work order whose return was upheld
+    reassigned_from: UUID | None = None  # the work order whose place it takes: a return was upheld, or it was moved
 
 
 class WorkOrderDelivered(Event):
@@ -88,15 +88,26 @@ class ReturnRuled(Event):
     decision: Literal["uphold", "reject"]
     by: str
     reassigned_to: Department | None = None
+    situation: str | None = None  # code; None, as below, of rulings before this field was said
+    category: tuple[str, ...] = ()  # names of levels 1-3
+    matrix_version: str | None = None
+    reason_code: str | None = None  # of the return
+    matrix_wrong: bool = False  # upheld, and the matrix itself is wrong here
+    final: bool = False  # the supervisor's: nobody may return this share again
 
 
 class WorkOrderCancelled(Event):
-    """The ticket was classified again and is not this department's any more; its clocks end."""
+    """The share is not this department's any more; its clocks end.
+
+    The ticket was classified again, or the share was moved with others: a WorkOrderAssigned with `reassigned_from`
+    follows then.
+    """
 
     ticket_id: UUID
     work_order_id: UUID
     department: str
-    reason: Literal["classified_again"]
+    reason: Literal["classified_again", "reassigned"]
+    reassigned_to: Department | None = None
 
 
 class QuestionAsked(Event):
@@ -192,3 +203,29 @@ class TicketReopened(Event):
     reason: str
     work_order_ids: tuple[UUID, ...]
     departments: tuple[Department, ...] = ()  # of those work orders
+
+
+class CellDisputed(Event, topic=REFERENCE, key="cell"):
+    """A cell of the matrix (situation and executing department) whose work orders come back too often.
+
+    Counts are of the work orders that were assigned in that month. The evidence a draft of the matrix begins with.
+    """
+
+    cell: str  # situation:department
+    month: str  # 2026-11
+    situation: str  # code
+    situation_name: str
+    department: Department
+    lead_department: Department
+    supervisor: str
+    assigned: int
+    returned: int
+    upheld: int
+    matrix_wrong: int
+    tickets: tuple[UUID, ...]  # of the last upheld returns, newest first, 1 to 20
+    suggested_department: Department | None  # where most of them went
+
+    @property
+    def ticket_id(self) -> UUID:
+        """The newest of its tickets, under which a service keeps what it makes of this."""
+        return self.tickets[0]

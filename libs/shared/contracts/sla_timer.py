@@ -7,17 +7,17 @@ from uuid import UUID
 from libs.shared.contracts.classification import Department
 from libs.shared.events import CLOCKS, Contract, Event
 
-ClockKind = Literal["accept", "first_contact", "resolve"]
+ClockKind = Literal["accept", "first_contact", "ruling", "resolve"]
 Level = Literal["executing", "lead", "supervisor", "interview"]
 
 
 class Clock(Contract):
-    """One SLA promise on a ticket (resolve) or on a work order (accept, first_contact)."""
+    """One SLA promise on a ticket (resolve) or on a work order (accept, first_contact, ruling on its return)."""
 
     clock_id: UUID
     kind: ClockKind
     work_order_id: UUID | None
-    department: Department | None  # whose clock it is; None: the ticket's
+    department: Department | None  # whose clock it is (a ruling: the lead department's); None: the ticket's
     lead_department: Department
     supervisor: str
     started_at: datetime

@@ -1,9 +1,9 @@
-"""Dispatch over HTTP: departments work, agents ask and close, administrators keep endpoints and deliveries."""
+"""Dispatch over HTTP: departments work and rule, agents ask and close, administrators keep endpoints."""
 
 from fastapi import APIRouter
 
-from services.dispatch.api import agent, delivery, department, endpoint
+from services.dispatch.api import agent, court, delivery, department, endpoint
 
 router = APIRouter()
-for part in (department, agent, endpoint, delivery):
+for part in (department, agent, court, endpoint, delivery):
     router.include_router(part.router)

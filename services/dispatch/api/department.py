@@ -148,7 +148,9 @@ async def add_evidence(request: Request, work_order_id: UUID, body: sent.Evidenc
 async def rule(request: Request, work_order_id: UUID, body: sent.RulingBody, who: Judge) -> Response:
     """`uphold`: another department gets the work order. `reject`: back to the department, and binding."""
     _, order = await _seen(request, work_order_id, who)
-    args = court.Rule(work_order_id, body.decision, body.department, body.note, who.principal, who.scopes)
+    args = court.Rule(
+        work_order_id, body.decision, body.department, body.note, who.principal, who.scopes, body.matrix_wrong
+    )
     return await command(request, court.rule, args, key=str(order.ticket_id), body=body)
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from libs.shared.storable import Instant
 from libs.shared.web import Body
 from services.dispatch.domain.endpoint import DeliveryState
+from services.dispatch.domain.reason import CODE
 
 
 def _storable(text: str) -> str:
@@ -36,7 +37,7 @@ class ContactBody(Body):
 class ReturnBody(Body):
     """Not ours, and why."""
 
-    reason_code: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,63}$")]
+    reason_code: Annotated[str, StringConstraints(pattern=CODE)] = Field(description="of GET /v1/return-reasons")
     reason: Text
     suggested_department: Code | None = Field(None, description="code of the department it belongs to")
 
@@ -68,6 +69,22 @@ class RulingBody(Body):
     decision: Literal["uphold", "reject"]
     department: Code | None = Field(None, description="where an upheld return goes; default: as was suggested")
     note: Note | None = None
+    matrix_wrong: bool = Field(
+        False, strict=True, description="with an upheld return: not this work order alone, the matrix is wrong here"
+    )
+
+
+class ReassignmentBody(Body):
+    """All open work orders of a department, or some of them, go to another one."""
+
+    from_department: Code
+    to_department: Code
+    situations: Annotated[list[Code], Field(min_length=1, max_length=500)] | None = Field(
+        None, description="codes; default: all"
+    )
+    category: Code | None = Field(None, description="name of one of the four levels; default: all")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_storable)]
+    dry_run: bool = Field(False, strict=True, description="only say what would be moved")
 
 
 class TicketQuestionBody(Body):

@@ -105,6 +105,8 @@ class ReturnView(BaseModel):
     return_id: UUID
     work_order_id: UUID
     ticket_id: UUID
+    situation: str
+    department: str
     reason_code: str
     reason: str
     suggested_department: str | None
@@ -116,13 +118,119 @@ class ReturnView(BaseModel):
     ruled_at: datetime | None
     note: str | None
     reassigned_to: str | None
+    matrix_wrong: bool
 
 
 class ReturnPage(BaseModel):
-    """One page of returns that wait for the caller's ruling, oldest first."""
+    """One page of returns: those that wait for the caller's ruling, oldest first; those of a cell, newest first."""
 
     items: list[ReturnView]
     next: str | None
+
+
+class ReasonName(BaseModel):
+    """In Chinese and English."""
+
+    zh: str
+    en: str
+
+
+class ReasonView(BaseModel):
+    """Why a work order may be returned."""
+
+    code: str
+    name: ReasonName
+    asks: list[str] = Field(description="fields that a return for this reason must fill in")
+
+
+class ReasonList(BaseModel):
+    """All reasons."""
+
+    items: list[ReasonView]
+
+
+class CellView(BaseModel):
+    """A situation and an executing department: how many of its work orders came back."""
+
+    situation: str
+    situation_name: str
+    department: str
+    lead_department: str
+    assigned: int
+    returned: int
+    upheld: int
+    rejected: int
+    matrix_wrong: int
+    rate: float = Field(description="upheld returns by work orders assigned")
+    disputed_at: datetime | None = Field(description="when it was last said to be disputed")
+
+
+class CellPage(BaseModel):
+    """One page of cells, the highest rate first."""
+
+    items: list[CellView]
+    next: str | None
+
+
+class Reassignment(BaseModel):
+    """All open work orders of a department on their way to another one."""
+
+    reassignment_id: UUID
+    from_department: str
+    to_department: str
+    situations: list[str] | None
+    category: str | None
+    reason: str
+    by: str
+    state: str = Field(description="listing, moving, done")
+    created_at: datetime
+    finished_at: datetime | None
+    total: int
+    moved: int
+    skipped: int
+    left: int
+
+
+class ReassignmentPage(BaseModel):
+    """One page of reassignments, newest first."""
+
+    items: list[Reassignment]
+    next: str | None
+
+
+class ReassignmentItem(BaseModel):
+    """One work order of a reassignment."""
+
+    work_order_id: UUID
+    ticket_id: UUID
+    result: str | None = Field(description="moved, skipped; null: not yet looked at")
+    reason: str | None = Field(description="why it was skipped: ended, has_a_share")
+    successor: UUID | None = Field(description="the work order that took its place")
+    at: datetime | None
+
+
+class ReassignmentItemPage(BaseModel):
+    """One page of a reassignment's work orders."""
+
+    items: list[ReassignmentItem]
+    next: str | None
+
+
+class SituationCount(BaseModel):
+    """Work orders of one situation."""
+
+    code: str
+    name: str
+    total: int
+    skipped: int
+
+
+class ReassignmentPreview(BaseModel):
+    """What would be moved as things stand; `skipped`: the other department works on the ticket already."""
+
+    total: int
+    skipped: int
+    situations: list[SituationCount]
 
 
 class Event(BaseModel):

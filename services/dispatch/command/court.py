@@ -1,6 +1,5 @@
 """Rulings on returns: by the lead department, the second time by the supervisor, whose ruling is final."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from services.dispatch.command import ground
 from services.dispatch.command.ground import entry, order_in, refusing, standing, step
 from services.dispatch.domain import court, payload
 from services.dispatch.domain import order as orders
+from services.dispatch.domain.cell import Tally
 from services.dispatch.domain.court import Decision, ReturnCase
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import Illegal, WorkOrder
@@ -29,6 +29,7 @@ class Rule:
     note: str | None
     by: str
     scopes: frozenset[str]
+    matrix_wrong: bool = False  # not this work order alone: the cell of the matrix is wrong
 
 
 @refusing
@@ -41,6 +42,8 @@ async def rule(args: Rule, tx: Transaction) -> Answer:
         raise Illegal(order.state, args.decision, orders.allowed(order), "no return of this work order awaits a ruling")
     if not court.may_rule(case, args.by, args.scopes):
         raise Refused(403, "Forbidden", f"the {case.judge_kind} rules on this return", judge=case.judge)
+    if args.matrix_wrong and args.decision != "uphold":
+        raise ground.bad("matrix_wrong", "goes with an upheld return only")
     ruled = replace(ticket, rulings=ticket.rulings + 1)
     if args.decision == "reject":
         return await _reject(tx, args, ruled, order, case)
@@ -48,9 +51,10 @@ async def rule(args: Rule, tx: Transaction) -> Answer:
 
 
 async def _reject(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, case: ReturnCase) -> Answer:
-    back = step(order, "reject", returned_from=None)
+    back = step(order, "reject", returned_from=None, returns=_used(order, case))
     store.held.write(tx, [back, ticket])
-    await _write(tx, args, order, case, None)
+    store.cell.count(tx, [Tally(ticket.brief, order, rejected=1)])
+    await _write(tx, args, ticket, order, case=case, target=None)
     return Answer(200, standing(back, decision="reject"))
 
 
@@ -62,19 +66,12 @@ async def _uphold(tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder,
     ticket = replace(ticket, transfers=ticket.transfers + 1)
     store.held.write(tx, [gone])
     await store.delivery.cancel(tx, [order])
-    await _write(tx, args, order, case, target)
+    store.cell.count(tx, [Tally(ticket.brief, order, upheld=1, matrix_wrong=int(args.matrix_wrong))])
+    await _write(tx, args, ticket, order, case=case, target=target)
     new: WorkOrder | None = None
     if target.code not in {share.department for share in shares if not share.gone}:
-        new = WorkOrder(
-            work_order_id=tx.new_id(),
-            ticket_id=order.ticket_id,
-            department=target.code,
-            department_name=target.name,
-            state="assigned",
-            created_at=tx.now,
-            returns=order.returns,  # the second return of a share goes to the supervisor, whoever makes it
-            reassigned_from=order.work_order_id,
-        )
+        # The second return of a share goes to the supervisor, whoever makes it.
+        new = ground.successor(tx, order, target, _used(order, case))
         await _assign(tx, ticket, new)
         shares = [*shares, new]
     # Where the target works on the ticket already there is nothing to assign, and perhaps all have answered now.
@@ -96,20 +93,34 @@ async def _target(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCas
 
 async def _assign(tx: Transaction, ticket: Ticket, order: WorkOrder) -> None:
     await store.order.add(tx, [order])
-    amendments: Sequence[dict[str, str]] = (await store.ticket.amendments(tx, [order.ticket_id])).get(
-        order.ticket_id, []
-    )
-    data = payload.assigned(ticket.brief, order, amendments)
-    webhook = Webhook(order.department, "work_order.assigned", data, order.ticket_id, order.work_order_id)
-    await store.delivery.add(tx, [webhook])
+    store.cell.count(tx, [Tally(ticket.brief, order, assigned=1)])
+    amendments = await store.ticket.amendments(tx, [order.ticket_id])
+    await store.delivery.add(tx, [ground.announced(ticket.brief, order, amendments.get(order.ticket_id, []))])
     tx.publish(ground.assigned(ticket.brief, order))
 
 
-async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase, target: Department | None) -> None:
+def _used(order: WorkOrder, case: ReturnCase) -> int:
+    """The returns that count from now on: after the supervisor's ruling, which is final, none is left."""
+    return orders.MOST_RETURNS if case.judge_kind == "supervisor" else order.returns
+
+
+async def _write(
+    tx: Transaction, args: Rule, ticket: Ticket, order: WorkOrder, *, case: ReturnCase, target: Department | None
+) -> None:
     """The ruling, in the court's book, the history, to the department and to everybody."""
-    code = target.code if target else None
-    await store.court.rule(tx, case, args.decision, by=args.by, note=args.note, reassigned_to=code)
-    store.held.write(tx, [entry(order, "return_ruled", args.by, decision=args.decision, reassigned_to=code)])
+    code, brief, final = target.code if target else None, ticket.brief, case.judge_kind == "supervisor"
+    await store.court.rule(
+        tx,
+        case,
+        args.decision,
+        by=args.by,
+        note=args.note,
+        reassigned_to=code,
+        matrix_wrong=args.matrix_wrong,
+        situation=brief.situation_code,
+    )
+    detail = {"decision": args.decision, "reassigned_to": code, "matrix_wrong": args.matrix_wrong, "final": final}
+    store.held.write(tx, [entry(order, "return_ruled", args.by, **detail)])
     data = payload.about(
         order,
         return_id=case.return_id,
@@ -117,7 +128,8 @@ async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase
         by=args.by,
         note=args.note,
         reassigned_to=code,
-        final=case.judge_kind == "supervisor",
+        matrix_wrong=args.matrix_wrong,
+        final=final,
     )
     webhook = Webhook(order.department, "return.ruled", data, order.ticket_id, order.work_order_id)
     await store.delivery.add(tx, [webhook])
@@ -129,6 +141,12 @@ async def _write(tx: Transaction, args: Rule, order: WorkOrder, case: ReturnCase
             decision=args.decision,
             by=args.by,
             reassigned_to=target,
+            situation=brief.situation_code,
+            category=brief.category_path,
+            matrix_version=brief.matrix_version,
+            reason_code=case.reason_code,
+            matrix_wrong=args.matrix_wrong,
+            final=final,
         )
     )
 

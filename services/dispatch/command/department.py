@@ -11,10 +11,12 @@ from services.dispatch.command import ground
 from services.dispatch.command.ground import Step, entry, order_in, standing, step
 from services.dispatch.domain import order as orders
 from services.dispatch.domain import payload
+from services.dispatch.domain.cell import Tally
 from services.dispatch.domain.court import ReturnCase
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.question import Evidence, Question
+from services.dispatch.domain.reason import Reasons
 from services.dispatch.domain.ticket import Ticket
 
 
@@ -53,11 +55,19 @@ async def give_back(args: list[Return], tx: Transaction) -> list[Answer | Refuse
     """ "Not ours": the lead department rules on it, the supervisor on a second one or on the lead's own."""
     await store.order.load(tx)
     known = await store.ticket.department_names(tx, {each.suggested_department for each in args})
+    reasons: Reasons = tx.running.resources.reasons
 
     def one(each: Return) -> Step:
         ticket, order = order_in(tx, each.work_order_id)
         returned = step(order, "return", returned_from=order.state, returns=order.returns + 1)
         suggested = each.suggested_department
+        reason = reasons.get(each.reason_code)
+        if reason is None:
+            raise ground.bad(
+                "reason_code", f"is not on the list; possible are {', '.join(reasons)}", allowed=[*reasons]
+            )
+        if suggested is None and "suggested_department" in reason.asks:
+            raise ground.bad("suggested_department", f"required with the reason {reason.code}")
         if suggested == order.department:
             raise ground.bad("suggested_department", "is the department that returns the work order")
         if suggested is not None and suggested not in known:
@@ -68,6 +78,8 @@ async def give_back(args: list[Return], tx: Transaction) -> list[Answer | Refuse
             return_id=tx.new_id(),
             work_order_id=order.work_order_id,
             ticket_id=order.ticket_id,
+            situation=ticket.brief.situation_code,
+            department=order.department,
             reason_code=each.reason_code,
             reason=each.reason,
             suggested_department=suggested,
@@ -92,6 +104,7 @@ async def give_back(args: list[Return], tx: Transaction) -> list[Answer | Refuse
             [event],
             webhooks=[_opened(case, ticket, order)] if kind == "lead" else [],
             cases=[case],
+            tallies=[Tally(ticket.brief, order, returned=1)],
         )
 
     return await ground.each(tx, args, one)

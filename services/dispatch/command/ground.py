@@ -4,7 +4,7 @@ Moves are made for a whole batch: each one decides on what it finds in memory, t
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +19,7 @@ from services.dispatch import store
 from services.dispatch.domain import order as orders
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
+from services.dispatch.domain.cell import Tally
 from services.dispatch.domain.court import ReturnCase
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import Illegal, Move, State, WorkOrder
@@ -44,12 +45,19 @@ class Step:
     replies: Sequence[Question] = ()  # with their reply
     evidence: Sequence[Evidence] = ()
     cases: Sequence[ReturnCase] = ()
+    orders: Sequence[WorkOrder] = ()  # new ones
+    tallies: Sequence[Tally] = ()
 
 
 async def each(tx: Transaction, args: Sequence[Args], work: Callable[[Args], Step]) -> list[Answer | Refused]:
     """Make a batch of moves (no ticket twice) as `store.order.load` has found everything: one refused hinders none."""
     steps = [_step(one, work) for one in args]
     store.held.write(tx, [change for step in steps for change in step.changes])
+    new = [order for step in steps for order in step.orders]
+    await store.order.add(tx, new)
+    if new:
+        tx.after_commit(lambda: tx.running.resources.owners.remember(new))
+    store.cell.count(tx, [tally for step in steps for tally in step.tallies])
     await store.court.void(tx, [(order, step.by) for step in steps for order in step.settled])
     await store.question.add(tx, [question for step in steps for question in step.questions])
     await store.question.reply(tx, [question for step in steps for question in step.replies])
@@ -115,9 +123,9 @@ def refusal(error: Illegal) -> Refused:
     return Refused(409, "Not possible in this state", str(error), state=error.state, allowed=list(error.allowed))
 
 
-def bad(field: str, reason: str) -> Refused:
+def bad(field: str, reason: str, **more: Any) -> Refused:
     """A field that is wrong."""
-    return Refused(422, "Bad request", f"{field}: {reason}", errors=[{"field": field, "reason": reason}])
+    return Refused(422, "Bad request", f"{field}: {reason}", errors=[{"field": field, "reason": reason}], **more)
 
 
 def standing(order: WorkOrder, **more: Any) -> dict[str, Any]:
@@ -151,6 +159,26 @@ def step(order: WorkOrder, move: Move, **changes: Any) -> WorkOrder:
 def put(changed: WorkOrder, among: Sequence[WorkOrder]) -> list[WorkOrder]:
     """The work orders with one of them in its new state."""
     return [changed if each.work_order_id == changed.work_order_id else each for each in among]
+
+
+def successor(tx: Transaction, order: WorkOrder, target: Department, returns: int) -> WorkOrder:
+    """The work order of another department that takes this one's place; `returns` count against it as well."""
+    return WorkOrder(
+        work_order_id=tx.new_id(),
+        ticket_id=order.ticket_id,
+        department=target.code,
+        department_name=target.name,
+        state="assigned",
+        created_at=tx.now,
+        returns=returns,
+        reassigned_from=order.work_order_id,
+    )
+
+
+def announced(brief: tickets.Brief, order: WorkOrder, amendments: Sequence[Mapping[str, Any]]) -> Webhook:
+    """What its department is told of a new work order."""
+    data = payload.assigned(brief, order, amendments)
+    return Webhook(order.department, "work_order.assigned", data, order.ticket_id, order.work_order_id)
 
 
 def assigned(brief: tickets.Brief, order: WorkOrder) -> says.WorkOrderAssigned:
@@ -223,13 +251,13 @@ def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> No
         tx.publish(event)
 
 
-def stopped(working: Sequence[WorkOrder], reason: str) -> list[Webhook]:
+def stopped(working: Sequence[WorkOrder], reason: str, **more: Any) -> list[Webhook]:
     """Departments are told to stop their work."""
     return [
         Webhook(
             order.department,
             "work_order.cancelled",
-            payload.about(order, reason=reason),
+            payload.about(order, reason=reason, **more),
             order.ticket_id,
             order.work_order_id,
         )

@@ -17,6 +17,8 @@ class ReturnCase:
     return_id: UUID
     work_order_id: UUID
     ticket_id: UUID
+    situation: str  # code; with the department: the cell of the matrix
+    department: str  # code
     reason_code: str
     reason: str
     suggested_department: str | None
@@ -28,6 +30,7 @@ class ReturnCase:
     ruled_at: datetime | None = None
     note: str | None = None
     reassigned_to: str | None = None
+    matrix_wrong: bool = False  # upheld, and the matrix itself is wrong here
 
 
 def may_rule(case: ReturnCase, principal: str, scopes: frozenset[str]) -> bool:

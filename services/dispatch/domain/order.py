@@ -12,7 +12,7 @@ State: TypeAlias = Literal[
     "reopened",  # back after an unsatisfied callback (发回重办)
     "returned",  # "not mine": waits for a ruling
     "answered",
-    "reassigned",  # the return was upheld: another work order took its place
+    "reassigned",  # the return was upheld, or all of its kind were moved: another work order took its place
     "cancelled",  # the ticket was classified again and is not this department's any more
     "closed",
 ]
@@ -21,6 +21,7 @@ Move: TypeAlias = Literal[
     "uphold", "reject",  # of whoever rules on its return
     "ask", "reopen", "close",  # the agent's
     "cancel",  # the classifier's
+    "reassign",  # of whoever moves all of a department's
 ]  # fmt: skip
 Judge: TypeAlias = Literal["lead", "supervisor"]
 
@@ -28,19 +29,20 @@ Judge: TypeAlias = Literal["lead", "supervisor"]
 MOVES: Final[Mapping[State, Mapping[Move, State]]] = {
     "assigned": {
         "accept": "accepted", "questions": "assigned", "evidence": "assigned", "return": "returned",
-        "ask": "assigned", "close": "closed", "cancel": "cancelled",
+        "ask": "assigned", "close": "closed", "cancel": "cancelled", "reassign": "reassigned",
     },
     "accepted": {
         "accept": "accepted", "contacted": "accepted", "questions": "accepted", "evidence": "accepted",
         "return": "returned", "answer": "answered", "ask": "accepted", "close": "closed", "cancel": "cancelled",
+        "reassign": "reassigned",
     },
     "reopened": {
         "accept": "accepted", "questions": "reopened", "evidence": "reopened", "return": "returned",
-        "ask": "reopened", "close": "closed", "cancel": "cancelled",
+        "ask": "reopened", "close": "closed", "cancel": "cancelled", "reassign": "reassigned",
     },
     "returned": {
         "evidence": "returned", "uphold": "reassigned", "reject": "assigned",
-        "ask": "returned", "close": "closed", "cancel": "cancelled",
+        "ask": "returned", "close": "closed", "cancel": "cancelled", "reassign": "reassigned",
     },
     "answered": {"evidence": "answered", "ask": "answered", "reopen": "reopened", "close": "closed"},
     "closed": {"evidence": "closed", "reopen": "reopened"},
@@ -72,7 +74,7 @@ class WorkOrder:
     department_name: str
     state: State
     created_at: datetime
-    returns: int = 0  # returns so far, of this order and of those it took the place of
+    returns: int = 0  # so far, of this order and of those it took the place of; a supervisor's ruling uses them up
     returned_from: State | None = None  # where a rejected return goes back to
     reassigned_from: UUID | None = None
     delivered_at: datetime | None = None

@@ -1,5 +1,16 @@
-"""Every query of dispatch: tickets and work orders, conversation, returns, endpoints, deliveries."""
+"""Every query of dispatch: tickets and work orders, conversation, returns and reassignments, endpoints, deliveries."""
 
-from services.dispatch.store import court, delivery, endpoint, held, order, question, replay, ticket
+from services.dispatch.store import cell, court, delivery, endpoint, held, order, question, reassignment, replay, ticket
 
-__all__ = ["court", "delivery", "endpoint", "held", "order", "question", "replay", "ticket"]
+__all__ = [
+    "cell",
+    "court",
+    "delivery",
+    "endpoint",
+    "held",
+    "order",
+    "question",
+    "reassignment",
+    "replay",
+    "ticket",
+]

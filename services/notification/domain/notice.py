@@ -7,6 +7,7 @@ from uuid import UUID
 
 from libs.shared.contracts.classification import ReviewRequested
 from libs.shared.contracts.dispatch import (
+    CellDisputed,
     DeliveryFailed,
     QuestionAnswered,
     QuestionAsked,
@@ -29,6 +30,7 @@ Fact = (
     | ClockBreached
     | Escalated
     | TicketReopened
+    | CellDisputed
 )
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -102,6 +104,10 @@ def notices(event: Fact) -> list[Notice]:
         case TicketReopened():
             departments = [Recipient("department", each.code) for each in event.departments]
             return _tell(event, "ticket_reopened", fact, {"reason": event.reason, "by": event.by}, *departments)
+        case CellDisputed():
+            return _tell(
+                event, "cell_disputed", fact, _cell(event), Recipient("department", event.lead_department.code)
+            )
         case ClockWarned():
             return _tell(event, "clock_warned", _point(event.clock, event.percent), _clock(event), *_owner(event.clock))
         case ClockBreached():
@@ -194,6 +200,20 @@ def _returned(event: WorkOrderReturned) -> dict[str, Any]:
         "reason_code": event.reason_code,
         "reason": event.reason,
         "suggested_department": event.suggested_department,
+    }
+
+
+def _cell(event: CellDisputed) -> dict[str, Any]:
+    return {
+        "situation": event.situation_name,
+        "situation_code": event.situation,
+        "department": event.department.name,
+        "month": event.month,
+        "assigned": event.assigned,
+        "upheld": event.upheld,
+        "matrix_wrong": event.matrix_wrong,
+        "suggested_department": event.suggested_department.name if event.suggested_department else None,
+        "tickets": [str(each) for each in event.tickets],
     }
 
 

@@ -33,6 +33,7 @@ PLACEHOLDERS: dict[Kind, frozenset[str]] = {
     "clock_breached": _CLOCK,
     "escalated": _CLOCK | {"level"},
     "ticket_reopened": frozenset({"reason"}),
+    "cell_disputed": frozenset({"situation", "department", "assigned", "upheld", "matrix_wrong", "suggestion"}),
 }
 WORDS: dict[str, tuple[str, ...]] = {
     "clock": get_args(ClockKind),
@@ -80,7 +81,7 @@ class Templates:
                 filled["candidates"] = mark["list"].join(names) or mark["none"]
             case "delivery_failed":
                 filled["reason"] = self.words["reason"].get(filled.get("reason", ""), filled.get("reason", ""))
-            case "work_order_returned":
+            case "work_order_returned" | "cell_disputed":
                 filled["suggestion"] = data.get("suggested_department") or mark["none"]
             case "clock_warned" | "clock_breached" | "escalated":
                 filled["limit"] = self._length(data.get("limit_seconds", 0))

@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from libs.shared.contracts.classification import Department, SlaClass
-from libs.shared.contracts.dispatch import WorkOrderAssigned
+from libs.shared.contracts.dispatch import WorkOrderAssigned, WorkOrderReturned
 from libs.shared.contracts.intake import Star
 from libs.shared.contracts.sla_timer import Clock, ClockKind, ClocksStarted
 from services.sla_timer.domain.policy import Policy
@@ -87,9 +87,12 @@ class WorkOrder:
     contacted: bool = False
     ended: bool = False
     ticket_ended: bool = False
+    ticket_closed: bool = False
 
     def needs(self, kind: ClockKind) -> bool:
         """Whether that stage is still to come."""
+        if kind == "ruling":
+            return not (self.ended or self.ticket_closed)  # a return waits for its ruling beside the answer
         if self.ended or self.ticket_ended:
             return False
         match kind:
@@ -143,6 +146,38 @@ def assign(
         started_at = running[0].started_at if running else event.opened_at
         starts.append(replace(_promise(event, new_id(), "resolve", started_at, limit), star=star))
     return Plan(event.ticket_id, tuple(starts), replaced)
+
+
+def judge(
+    event: WorkOrderReturned,
+    order: WorkOrder | None,
+    known: Sequence[Known],
+    policy: Policy,
+    new_id: Callable[[], UUID],
+) -> Plan:
+    """Start the ruling clock of a return. It is the lead department's, which answers for the ticket as a whole.
+
+    Args: `order`: None where nothing was heard of it; `known`: every clock of the ticket. A return heard twice, and one
+    of a work order that is over, start nothing.
+    """
+    own = [clock for clock in known if clock.promise.work_order_id == event.work_order_id]
+    heard = any(
+        clock.promise.kind == "ruling" and (clock.state == "running" or clock.promise.started_at >= event.occurred_at)
+        for clock in own
+    )
+    if heard or not own or order is None or not order.needs("ruling"):
+        return Plan(event.ticket_id)
+    limit_seconds, rule = policy.ruling_limit()
+    promise = replace(
+        own[-1].promise,
+        id=new_id(),
+        kind="ruling",
+        department=own[-1].promise.lead_department,
+        started_at=event.occurred_at,
+        limit_seconds=limit_seconds,
+        rule=rule,
+    )
+    return Plan(event.ticket_id, (promise,))
 
 
 def _promise(

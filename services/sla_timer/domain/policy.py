@@ -68,6 +68,7 @@ class Limits(_Part):
 
     accept: Seconds
     first_contact: Seconds
+    ruling: Seconds = 4 * 3600  # our default: the documents leave it open
     resolve: StarTable
 
 
@@ -146,6 +147,10 @@ class Policy(_Part):
             return special, f"{self.name}: urgent.{kind}"
         usual: int = getattr(self.limits, kind)
         return usual, f"{self.name}: limits.{kind}"
+
+    def ruling_limit(self) -> tuple[int, str]:
+        """Seconds until a return is ruled on, and the rule; an urgent ticket's waits no shorter."""
+        return self.limits.ruling, f"{self.name}: limits.ruling"
 
     def resolve_limit(self, stars: Iterable[Star], sla_class: SlaClass, urgency: Urgency) -> tuple[int, str]:
         """Seconds until the answer, and the rule: the highest star decides (就高原则, source 002)."""

@@ -49,7 +49,8 @@ REOPEN = text("""
     ON CONFLICT (ticket_id, id) DO UPDATE SET accepted = false, contacted = false, ended = false""")
 
 ORDERS = text("""
-    SELECT w.id, w.ticket_id, w.accepted, w.contacted, w.ended, coalesce(t.ended, false) AS ticket_ended
+    SELECT w.id, w.ticket_id, w.accepted, w.contacted, w.ended, coalesce(t.ended, false) AS ticket_ended,
+        t.closed_at IS NOT NULL AS ticket_closed
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[])) AS n(id, ticket_id)
     JOIN work_order w ON w.ticket_id = n.ticket_id AND w.id = n.id LEFT JOIN ticket t ON t.id = n.ticket_id""")
 

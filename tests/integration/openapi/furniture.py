@@ -102,7 +102,7 @@ async def _dispatch(h: Harness) -> Names:
             await _done(http, f"/v1/work-orders/{order.work_order_id}/contacted", note="x")
             await _done(http, f"/v1/work-orders/{order.work_order_id}/questions", text="哪一户?")
         for order in [each for each in orders if each.department == "meter"][4:7]:
-            reason = {"reason_code": "not_mine", "reason": "不属本部门", "suggested_department": "repair"}
+            reason = {"reason_code": "not_ours", "reason": "不属本部门", "suggested_department": "repair"}
             await _done(http, f"/v1/work-orders/{order.work_order_id}/return", **reason)
         for event in events[:6]:
             await _done(http, f"/v1/tickets/{event.ticket_id}/questions", text="到哪一步了?")

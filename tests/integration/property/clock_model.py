@@ -9,6 +9,7 @@ from typing import Any
 
 Said = tuple[Any, ...]
 STAGES = ("accept", "first_contact")
+RULING_LIMIT = timedelta(hours=4)
 STAGE_LIMITS = {"accept": timedelta(minutes=30), "first_contact": timedelta(hours=2)}
 RESOLVE_LIMITS = {
     "maintenance": {5: 8, 4: 24, 3: 48, 2: 72, 1: 96},  # h
@@ -64,6 +65,7 @@ class Ticket:
     orders: list[Order] = field(default_factory=list)
     clocks: list[Clock] = field(default_factory=list)
     ended: bool = False
+    closed: bool = False
 
     def assigned(
         self, place: int, department: str, at: datetime, *, opened: datetime, sla_class: str, star: int, supervisor: str
@@ -107,26 +109,44 @@ class Ticket:
         return self._stop(at, place, {"accept": "met", "first_contact": "cancelled"})
 
     def returned(self, place: int, at: datetime) -> list[Said]:
-        """Stands still while it is ruled on."""
-        return self._stop(at, place, dict.fromkeys(STAGES, "cancelled"))
+        """Stands still while it is ruled on, for which the lead department has its own time."""
+        said = self._stop(at, place, dict.fromkeys(STAGES, "cancelled"))
+        own = [each for each in self.clocks if each.order == place]
+        heard = any(each.kind == "ruling" and (each.state == "running" or each.start >= at) for each in own)
+        if own and not (heard or self.orders[place].ended or self.closed):
+            last = max(own, key=lambda each: each.start)
+            ruling = replace(last, kind="ruling", start=at, limit=RULING_LIMIT, state="running", passed=0)
+            said += self._start([ruling])
+        return said
 
     def cancelled(self, place: int, at: datetime) -> list[Said]:
-        """Owes nothing any more; a return that was upheld is the same."""
+        """Owes nothing any more, and nobody a ruling."""
         self.orders[place].ended = True
-        return self.returned(place, at)
+        return self._stop(at, place, dict.fromkeys((*STAGES, "ruling"), "cancelled"))
+
+    def upheld(self, place: int, at: datetime) -> list[Said]:
+        """Ruled on, and over."""
+        self.orders[place].ended = True
+        return self._stop(at, place, {**dict.fromkeys(STAGES, "cancelled"), "ruling": "met"})
 
     def rejected(self, place: int, at: datetime) -> list[Said]:
-        """Has its promises again, from the ruling."""
-        return [] if self.ended else self._again([(place, kind) for kind in STAGES], at)
+        """Ruled on; has its promises again, from the ruling."""
+        said = self._stop(at, place, {"ruling": "met"})
+        return said if self.ended else said + self._again([(place, kind) for kind in STAGES], at)
 
-    def over(self, at: datetime) -> list[Said]:
-        """Answered or closed: the ticket's promise is kept, nothing else is needed."""
+    def answered_all(self, at: datetime) -> list[Said]:
+        """The ticket's promise is kept, departments' are not needed; a return still waits for its ruling."""
         self.ended = True
         return self._stop(at, None, {**dict.fromkeys(STAGES, "cancelled"), "resolve": "met"})
 
+    def over(self, at: datetime) -> list[Said]:
+        """Closed: nothing else is needed."""
+        self.ended = self.closed = True
+        return self._stop(at, None, {**dict.fromkeys((*STAGES, "ruling"), "cancelled"), "resolve": "met"})
+
     def reopened(self, places: list[int], at: datetime) -> list[Said]:
         """Rework: everything again, from the reopening."""
-        self.ended = False
+        self.ended = self.closed = False
         for place in places:
             self.orders[place] = Order(self.orders[place].department)
         return self._again([*((place, kind) for place in places for kind in STAGES), (None, "resolve")], at)
@@ -149,6 +169,7 @@ class Ticket:
         """Before the point's level; one that has nobody passes it on at once."""
         working = [each.department for each in self.orders if each.department and not each.ended]
         own = [self.orders[clock.order].department] if clock.order is not None else working
+        own = [self.lead] if clock.kind == "ruling" else own
         hearers = {"executing": own, "lead": [self.lead], "supervisor": [clock.supervisor], "interview": ["leader"]}
         missing: list[str] = []
         for level in LEVELS[LEVELS.index(POINTS[percent]) :]:

@@ -25,6 +25,7 @@ LEGAL = {  # move → the states of a work order in which it is possible
     "close": (*OPEN, "answered"),
     "reopen": ("answered", "closed"),
     "cancel": OPEN,
+    "reassign": OPEN,
 }
 
 
@@ -119,6 +120,27 @@ class Ticket:
         self.diverted.add(department)
         return [("DeliveryFailed", order) for order in sorted(failed)]
 
+    def unruled(self, place: int) -> list[Said]:
+        """The lead's time to rule is over: the case goes to the supervisor."""
+        if self.orders[place].judge:
+            self.orders[place].judge = ("supervisor", "chief")
+        return []
+
+    # -- all of a department's go to another
+
+    def reassign(self, source: str, target: str) -> list[Said]:
+        """Without a court; where the other has a share, all stays. A return without a ruling does not count."""
+        said: list[Said] = []
+        for place, order in enumerate(list(self.orders)):
+            shares = {each.department for each in self.orders if each.state not in GONE}
+            if order.department == source and "reassign" in order.allowed and target not in shares:
+                returns = order.returns - (order.state == "returned")
+                order.state, order.judge = "reassigned", None
+                self.transfers += 1
+                self._stop([place])
+                said += [("WorkOrderCancelled", place), self._assign(target, place, returns)]
+        return said + self._conclude()
+
     # -- commands of departments
 
     def accept(self, place: int) -> Outcome:
@@ -191,6 +213,8 @@ class Ticket:
             return 422, []
         self.rulings += 1
         order.judge = None
+        if kind == "supervisor":
+            order.returns = 2  # that ruling is final
         if decision == "reject":
             order.state = order.back
             self._send(place, "ruled")

@@ -17,10 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from deploy.local.backend import Backend
 from libs.shared.contracts import dispatch as says
-from libs.shared.contracts.classification import Department
-from libs.shared.contracts.sla_timer import ClockBreached, ClockWarned
+from libs.shared.contracts.classification import Department, MatrixPublished
+from libs.shared.contracts.sla_timer import ClockBreached, ClockKind, ClockWarned
 from libs.shared.events import Event
 from libs.shared.service import Record
+from services.dispatch import reassigning
 from services.dispatch.main import service
 from tests.integration.dispatch.world import DELIVERY_KEY, MARKETING, METER, REPAIR, amended, classified, clock
 from tests.integration.property.dispatch_model import Outcome, Said, Ticket
@@ -80,13 +81,18 @@ class World(Place):
 
 @pytest.fixture
 def world(stores: Backend) -> Iterator[World]:
-    with placed(stores, service, delivery_key=base64.b64encode(DELIVERY_KEY).decode()) as place:
+    key = base64.b64encode(DELIVERY_KEY).decode()
+    with placed(stores, service, delivery_key=key, dispute_work_orders=1_000_000) as place:
         stack = AsyncExitStack()
 
         async def everybody() -> World:
             async def client(principal: str, scope: str) -> httpx.AsyncClient:
                 return await stack.enter_async_context(place.harness.client(principal, scope))
 
+            departments = tuple(DEPARTMENTS)
+            await place.harness.hear(
+                MatrixPublished(matrix_version="m", pack="p", departments=departments, situations=1, by="root")
+            )
             admin = await client("root", "admin")
             body = {"url": "http://127.0.0.1:9/", "networks": ["127.0.0.0/8"]}
             assert (await admin.put("/v1/endpoints/repair", json=body)).is_success
@@ -190,6 +196,23 @@ class Lives(RuleBasedStateMachine):
             assert self.at.run(_post(client, key, path, other)).status_code == 422
         assert self.at.run(self.at.harness.said()) == []
 
+    @rule(source=small, step=st.integers(1, 2))
+    @precondition(lambda self: self.stories)
+    def move_all(self, source: int, step: int) -> None:
+        """All that a department has goes to another one, wherever it stands."""
+        self.well = False
+        old, new = CODES[source % 3], CODES[(source + step) % 3]
+        body = {"from_department": old, "to_department": new, "reason": "机构调整"}
+        answer = self.at.run(_post(self.at.supervisor, str(uuid4()), "/v1/reassignments", body))
+        assert answer.status_code == 202, answer.text
+        while self.at.run(reassigning.step(self.at.harness.running)):
+            pass
+        said = self.at.run(self.at.harness.said())  # also of the tickets of other examples
+        for story in self.stories:
+            told = [self._told(story, event) for event in said if event.key == str(story.ticket_id)]
+            assert told == story.model.reassign(old, new)
+        self.well = True
+
     @rule(ticket=small)
     @precondition(lambda self: self.stories)
     def look(self, ticket: int) -> None:
@@ -241,13 +264,15 @@ class Lives(RuleBasedStateMachine):
                 return record(amended(story.ticket_id)), Ticket.amend
             case "late":
                 order = {"work_order_id": str(story.orders[place]), "department": CODES[0], "department_name": "x"}
-                kind = "first_contact" if draw.x % 4 == 3 else "accept"
+                kind: ClockKind = ("accept", "accept", "ruling", "first_contact")[draw.x % 4]
                 running = clock(order, kind)
                 percent = (50, 80, 150)[draw.who % 3]
                 told: Event = ClockBreached(ticket_id=story.ticket_id, clock=running)
                 if draw.x % 2:
                     told = ClockWarned(ticket_id=story.ticket_id, clock=running, percent=percent)
                 late = kind == "accept" and not (draw.x % 2 and percent < 80)
+                if kind == "ruling":
+                    return record(told), lambda ticket: ticket.unruled(place)
                 return record(told), lambda ticket: ticket.late(place) if late else []
             case _:
                 old = story.records[draw.x % len(story.records)]
@@ -267,7 +292,7 @@ class Lives(RuleBasedStateMachine):
                 move = Ticket.accept if draw.kind == "accept" else Ticket.contacted
                 return self._act(department, f"{path}/{draw.kind}", {}, lambda ticket: move(ticket, place))
             case "return":
-                body = {"reason_code": "not_mine", "reason": text, "suggested_department": suggested}
+                body = {"reason_code": "not_ours", "reason": text, "suggested_department": suggested}
                 return self._act(department, f"{path}/return", body, lambda ticket: ticket.give_back(place, suggested))
             case "question":
                 return self._act(

@@ -210,11 +210,11 @@ class Clocks(RuleBasedStateMachine):
             case "cancelled":
                 return story.cancelled(), lambda model: model.cancelled(place, when)
             case "upheld":
-                return story.ruled("uphold"), lambda model: model.cancelled(place, when)
+                return story.ruled("uphold"), lambda model: model.upheld(place, when)
             case "rejected":
                 return story.ruled("reject"), lambda model: model.rejected(place, when)
             case "settled":
-                return story.settled(), lambda model: model.over(when)
+                return story.settled(), lambda model: model.answered_all(when)
             case "closed":
                 return story.closed(), lambda model: model.over(when)
             case "reopened":

@@ -69,7 +69,7 @@ class Story:
         return at(
             dispatch.WorkOrderReturned(
                 **{**self._order(), "department": REPAIR},
-                reason_code="not_mine",
+                reason_code="not_ours",
                 reason="不属本班",
                 suggested_department=None,
                 ruled_by="lead",
@@ -81,8 +81,8 @@ class Story:
     def ruled(self, decision: Any) -> dispatch.ReturnRuled:
         return at(dispatch.ReturnRuled(**self._order(), decision=decision, by="lead"), self.now)
 
-    def cancelled(self) -> dispatch.WorkOrderCancelled:
-        return at(dispatch.WorkOrderCancelled(**self._order(), reason="classified_again"), self.now)
+    def cancelled(self, reason: Any = "classified_again") -> dispatch.WorkOrderCancelled:
+        return at(dispatch.WorkOrderCancelled(**self._order(), reason=reason), self.now)
 
     def settled(self) -> dispatch.TicketAnswered:
         return at(

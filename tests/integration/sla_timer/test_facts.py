@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from libs.shared.contracts.sla_timer import ClocksStarted
+from libs.shared.contracts.sla_timer import ClockBreached, ClocksStarted, Escalated
 from libs.shared.events import Event
+from services.sla_timer import timers
 from tests.integration.sla_timer.story import LEAD, METER, Story, count, started, stopped
 from tests.running import Harness
 
@@ -85,8 +86,10 @@ async def test_a_return_stands_the_departments_clocks_still_and_a_rejection_star
     story = Story()
     await sla.hear(story.assigned())
     await sla.hear(story.accepted())
-    assert stopped(await sla.hear(story.returned())) == {"first_contact": "cancelled"}
-    assert started(await sla.hear(story.ruled("reject"))) == ["first_contact"]
+    said = await sla.hear(story.returned())
+    assert (stopped(said), started(said)) == ({"first_contact": "cancelled"}, ["ruling"])
+    said = await sla.hear(story.ruled("reject"))
+    assert (stopped(said), started(said)) == ({"ruling": "met"}, ["first_contact"])
     assert stopped(await sla.hear(story.contacted())) == {"first_contact": "met"}
 
 
@@ -94,7 +97,7 @@ async def test_an_upheld_return_ends_the_work_order_and_not_the_ticket(sla: Harn
     story = Story()
     await sla.hear(story.assigned())
     await sla.hear(story.returned())
-    assert await sla.hear(story.ruled("uphold")) == []
+    assert stopped(await sla.hear(story.ruled("uphold"))) == {"ruling": "met"}
     successor = story.assigned(work_order_id=uuid4(), department=METER, reassigned_from=story.work_order_id)
     assert started(await sla.hear(successor)) == ["accept", "first_contact"]
 
@@ -106,6 +109,53 @@ async def test_a_cancelled_work_order_has_no_clocks_and_the_ticket_keeps_its_own
     assert await sla.rows("SELECT kind FROM clock WHERE state = 'running'") == [("resolve",)]
     successor = story.assigned(work_order_id=uuid4(), department=METER)
     assert started(await sla.hear(successor)) == ["accept", "first_contact"]
+
+
+async def test_a_return_has_a_ruling_clock_of_the_lead_department(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned())
+    clocks = [
+        each for event in await sla.hear(story.returned()) if isinstance(event, ClocksStarted) for each in event.clocks
+    ]
+    assert [(each.kind, each.department, each.limit_seconds, each.started_at) for each in clocks] == [
+        ("ruling", LEAD, 4 * 3600, story.now)
+    ]
+    assert await sla.hear(story.returned()) == []
+
+
+async def test_the_lead_department_is_warned_of_a_ruling_and_the_supervisor_hears_of_its_breach(sla: Harness) -> None:
+    story = Story(timedelta(hours=5))
+    story.now -= timedelta(hours=4, minutes=30)  # returned so long ago
+    await sla.hear(story.assigned())
+    await sla.hear(story.returned())
+    while await timers.tick(sla.running):
+        pass
+    said = await sla.said()
+    told = [event for event in said if isinstance(event, Escalated) and event.clock.kind == "ruling"]
+    assert [(each.percent, each.level, each.to) for each in told] == [
+        (50, "executing", "lead"),
+        (80, "lead", "lead"),
+        (100, "supervisor", "sup"),
+    ]
+    assert [event.clock.kind for event in said if isinstance(event, ClockBreached)].count("ruling") == 1
+
+
+@pytest.mark.parametrize(("fact", "outcome"), [("cancelled", "cancelled"), ("closed", "cancelled"), ("settled", None)])
+async def test_a_ruling_that_nobody_needs_any_more_has_no_clock(sla: Harness, fact: str, outcome: str | None) -> None:
+    story = Story()
+    await sla.hear(story.assigned(), story.returned())
+    assert stopped(await sla.hear(getattr(story, fact)())).get("ruling") == outcome
+
+
+async def test_a_share_that_is_moved_ends_its_clocks_and_the_new_one_begins_its_own(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned())
+    said = await sla.hear(
+        story.cancelled("reassigned"),
+        story.assigned(work_order_id=uuid4(), department=METER, reassigned_from=story.work_order_id),
+    )
+    assert stopped(said) == {"accept": "cancelled", "first_contact": "cancelled"}
+    assert started(said) == ["accept", "first_contact"]
 
 
 async def test_rework_runs_all_promises_again_from_the_reopening(sla: Harness) -> None:

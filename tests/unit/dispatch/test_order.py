@@ -23,6 +23,7 @@ LEGAL: list[tuple[State, Move, State]] = [
     ("assigned", "ask", "assigned"),
     ("assigned", "close", "closed"),
     ("assigned", "cancel", "cancelled"),
+    ("assigned", "reassign", "reassigned"),
     ("accepted", "accept", "accepted"),
     ("accepted", "contacted", "accepted"),
     ("accepted", "questions", "accepted"),
@@ -32,6 +33,7 @@ LEGAL: list[tuple[State, Move, State]] = [
     ("accepted", "ask", "accepted"),
     ("accepted", "close", "closed"),
     ("accepted", "cancel", "cancelled"),
+    ("accepted", "reassign", "reassigned"),
     ("reopened", "accept", "accepted"),
     ("reopened", "questions", "reopened"),
     ("reopened", "evidence", "reopened"),
@@ -39,12 +41,14 @@ LEGAL: list[tuple[State, Move, State]] = [
     ("reopened", "ask", "reopened"),
     ("reopened", "close", "closed"),
     ("reopened", "cancel", "cancelled"),
+    ("reopened", "reassign", "reassigned"),
     ("returned", "evidence", "returned"),
     ("returned", "uphold", "reassigned"),
     ("returned", "reject", "assigned"),
     ("returned", "ask", "returned"),
     ("returned", "close", "closed"),
     ("returned", "cancel", "cancelled"),
+    ("returned", "reassign", "reassigned"),
     ("answered", "evidence", "answered"),
     ("answered", "ask", "answered"),
     ("answered", "reopen", "reopened"),
@@ -111,7 +115,7 @@ def test_the_first_return_goes_to_the_lead_and_the_second_or_the_leads_own_to_th
 )
 def test_only_the_judge_rules(kind: orders.Judge, principal: str, scope: str, may: bool) -> None:
     judge = "marketing" if kind == "lead" else "chief"
-    case = ReturnCase(UUID(int=1), UUID(int=2), UUID(int=3), "not_ours", "…", None, kind, judge, NOW)
+    case = ReturnCase(UUID(int=1), UUID(int=2), UUID(int=3), "s", "meter", "not_ours", "…", None, kind, judge, NOW)
     assert may_rule(case, principal, frozenset({scope})) is may
 
 

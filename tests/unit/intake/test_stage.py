@@ -162,6 +162,7 @@ WAY: list[Fact] = [
         ([*WAY[:4], classified(), cancelled(FIRST)], "classified"),
         ([*WAY[:4], classified(), cancelled(FIRST), assigned(SECOND, SALES)], "assigned"),
         ([*WAY[:4], assigned(SECOND, SALES), cancelled(FIRST)], "assigned"),
+        ([*WAY[:4], cancelled(FIRST), assigned(SECOND, SALES, FIRST)], "assigned"),  # moved with others
         ([*WAY[:4], cancelled(FIRST), order(WorkOrderContacted, FIRST)], "classified"),
         ([*WAY[:7], order(WorkOrderContacted, FIRST)], "answered"),
         ([*WAY, reopened()], "reopened"),

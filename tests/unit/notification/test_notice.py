@@ -61,7 +61,7 @@ def returned(ruled_by: str) -> Fact:
             ticket_id=TICKET,
             work_order_id=ORDER,
             department=REPAIR,
-            reason_code="not_mine",
+            reason_code="not_ours",
             reason="不属本班",
             suggested_department=None,
             ruled_by=ruled_by,
@@ -118,10 +118,30 @@ UNDELIVERED = said(
 )
 
 
+DISPUTED = said(
+    dispatch.CellDisputed(
+        cell="s:repair",
+        month="2026-11",
+        situation="s",
+        situation_name="停电",
+        department=REPAIR,
+        lead_department=LEAD,
+        supervisor="sup",
+        assigned=40,
+        returned=12,
+        upheld=9,
+        matrix_wrong=4,
+        tickets=(TICKET,),
+        suggested_department=None,
+    )
+)
+
+
 @pytest.mark.parametrize(
     ("event", "heard"),
     [
         (answered("a1"), [("ticket_answered", "agent:a1")]),
+        (DISPUTED, [("cell_disputed", "department:lead")]),
         (answered(None), [("ticket_answered", "agent:desk.website")]),
         (question(dispatch.QuestionAsked, "department", "a1"), [("question_asked", "agent:a1")]),
         (question(dispatch.QuestionAsked, "department", None, "12398"), [("question_asked", "agent:desk.12398")]),

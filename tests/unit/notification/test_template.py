@@ -29,6 +29,14 @@ DATA: dict[Kind, dict[str, Any]] = {
     "clock_breached": CLOCK,
     "escalated": CLOCK,
     "ticket_reopened": {"reason": "没修好"},
+    "cell_disputed": {
+        "situation": "停电",
+        "department": "抢修班",
+        "assigned": 40,
+        "upheld": 9,
+        "matrix_wrong": 4,
+        "suggested_department": "计量中心",
+    },
 }
 
 

@@ -35,6 +35,13 @@ def test_the_default_gives_half_an_hour_to_accept_and_two_hours_to_first_contact
     assert default.stage_limit("first_contact", "urgent") == (7200, "default: limits.first_contact")
 
 
+def test_a_ruling_has_four_hours_also_in_a_policy_that_does_not_name_it() -> None:
+    assert policy.read(GOOD).ruling_limit() == (4 * HOUR, "default: limits.ruling")
+    older = "\n".join(line for line in GOOD.splitlines() if "ruling:" not in line)
+    assert policy.read(older).ruling_limit() == (4 * HOUR, "default: limits.ruling")
+    assert policy.read(GOOD.replace("ruling: 4 h", "ruling: 30 min")).ruling_limit()[0] == 1800
+
+
 def test_the_highest_star_decides() -> None:
     assert policy.read(GOOD).resolve_limit([1, 4, 2], "maintenance", "normal")[0] == 24 * HOUR
 

@@ -58,15 +58,43 @@ TABLES = (
     # The returns court. `judge` is a department's code or a supervisor's principal.
     """CREATE TABLE return_case (
         return_id uuid NOT NULL, work_order_id uuid NOT NULL, ticket_id uuid NOT NULL,
+        situation text NOT NULL, department text NOT NULL,
         reason_code text NOT NULL, reason text NOT NULL, suggested_department text,
         judge_kind text NOT NULL CHECK (judge_kind IN ('lead', 'supervisor')), judge text NOT NULL,
         opened_at timestamptz NOT NULL,
         decision text CHECK (decision IN ('uphold', 'reject', 'void')), ruled_by text, ruled_at timestamptz, note text,
-        reassigned_to text,
+        reassigned_to text, matrix_wrong boolean NOT NULL DEFAULT false,
         PRIMARY KEY (ticket_id, return_id)) PARTITION BY RANGE (ticket_id)""",
     "CREATE TABLE return_case_default PARTITION OF return_case DEFAULT",
     "CREATE INDEX return_case_by_order ON return_case (work_order_id)",
     "CREATE INDEX return_case_open ON return_case (judge_kind, return_id) WHERE decision IS NULL",
+    "CREATE INDEX return_case_by_cell ON return_case (situation, department, return_id)",
+    # Counts of a cell of the matrix, situation and executing department, by the month its work orders were assigned in.
+    # `month` is the smallest UUIDv7 of it; slot 0 holds what the court adds, the others assignments by process.
+    """CREATE TABLE cell (
+        month uuid NOT NULL, situation text NOT NULL, department text NOT NULL, slot smallint NOT NULL,
+        situation_name text NOT NULL, lead text NOT NULL,
+        assigned int NOT NULL, returned int NOT NULL, upheld int NOT NULL, rejected int NOT NULL,
+        matrix_wrong int NOT NULL, disputed_at timestamptz,
+        PRIMARY KEY (month, situation, department, slot)) PARTITION BY RANGE (month)""",
+    f"CREATE TABLE cell_default PARTITION OF cell DEFAULT WITH (fillfactor = 50, {HOT})",
+    # All open work orders of a department moved to another one. `after_id` is the last that was listed, or moved:
+    # whoever carries it on does so from there, in the transaction that moves them.
+    """CREATE TABLE reassignment (
+        reassignment_id uuid PRIMARY KEY,
+        source text NOT NULL, target text NOT NULL, target_name text NOT NULL, situations text[], category text,
+        reason text NOT NULL, by text NOT NULL,
+        state text NOT NULL CHECK (state IN ('listing', 'moving', 'done')),
+        created_at timestamptz NOT NULL, finished_at timestamptz, after_id uuid NOT NULL,
+        total int NOT NULL DEFAULT 0, moved int NOT NULL DEFAULT 0, skipped int NOT NULL DEFAULT 0
+    ) PARTITION BY RANGE (reassignment_id)""",
+    "CREATE TABLE reassignment_default PARTITION OF reassignment DEFAULT",
+    "CREATE INDEX reassignment_unfinished ON reassignment (reassignment_id) WHERE state <> 'done'",
+    """CREATE TABLE reassignment_item (
+        reassignment_id uuid NOT NULL, work_order_id uuid NOT NULL, ticket_id uuid NOT NULL,
+        result text CHECK (result IN ('moved', 'skipped')), reason text, successor uuid, at timestamptz,
+        PRIMARY KEY (reassignment_id, work_order_id)) PARTITION BY RANGE (reassignment_id)""",
+    "CREATE TABLE reassignment_item_default PARTITION OF reassignment_item DEFAULT",
     """CREATE TABLE question (
         question_id uuid NOT NULL, ticket_id uuid NOT NULL, work_order_id uuid NOT NULL,
         asked_by text NOT NULL CHECK (asked_by IN ('agent', 'department')), asker text NOT NULL,
@@ -149,5 +177,5 @@ def downgrade() -> None:
     """Drop them."""
     op.execute(
         "DROP TABLE attempt, diversion, delivery, endpoint_key, endpoint, department, amendment, evidence, question,"
-        " return_case, history, work_order, ticket"
+        " reassignment_item, reassignment, cell, return_case, history, work_order, ticket"
     )

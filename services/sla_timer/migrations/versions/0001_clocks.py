@@ -69,7 +69,7 @@ def upgrade() -> None:
     op.execute(f"CREATE TABLE work_order_default PARTITION OF work_order DEFAULT WITH (fillfactor = 70, {VACUUM})")
     op.execute(
         "CREATE TABLE clock (ticket_id uuid, id uuid, work_order_id uuid,"
-        " kind text NOT NULL CHECK (kind IN ('accept', 'first_contact', 'resolve')),"
+        " kind text NOT NULL CHECK (kind IN ('accept', 'first_contact', 'ruling', 'resolve')),"
         " department text, department_name text, lead text NOT NULL, lead_name text NOT NULL,"
         " supervisor text NOT NULL, started_at timestamptz NOT NULL, due_at timestamptz NOT NULL,"
         " limit_seconds bigint NOT NULL, rule text NOT NULL, sla_class text NOT NULL, star int NOT NULL,"
