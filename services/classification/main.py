@@ -1,14 +1,15 @@
 """classification: what it hears, says, serves and runs."""
 
 from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified, TicketSplit
+from libs.shared.contracts.dispatch import CellDisputed
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, figure, handlers, retention, schedule, trial
+from services.classification import api, current, figure, handlers, retention, schedule, suggestion, trial
 from services.classification.settings import ClassificationSettings
 
 service = Service(
     name="classification",
-    hears={TicketReceived: handlers.classify},
+    hears={TicketReceived: handlers.classify, CellDisputed: suggestion.hear},
     prepares={TicketReceived: handlers.predict},
     says=(TicketClassified, ReviewRequested, TicketSplit, MatrixPublished),
     serves=api.router,

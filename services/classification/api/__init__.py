@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.classification.api import classification, draft, matrix, model, review
+from services.classification.api import classification, draft, matrix, model, review, suggestion
 
 router = APIRouter()
-for part in (classification, review, matrix, draft, model):
+for part in (classification, review, matrix, draft, suggestion, model):
     router.include_router(part.router)

@@ -1,5 +1,5 @@
 """Every query of classification: matrix versions, drafts and models, tickets and their classification, reviews."""
 
-from services.classification.store import draft, registry, review, shadow, ticket
+from services.classification.store import draft, registry, review, shadow, suggestion, ticket
 
-__all__ = ["draft", "registry", "review", "shadow", "ticket"]
+__all__ = ["draft", "registry", "review", "shadow", "suggestion", "ticket"]

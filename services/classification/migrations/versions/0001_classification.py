@@ -47,6 +47,13 @@ def upgrade() -> None:
         "CREATE TABLE draft_change (draft_id int NOT NULL, revision int NOT NULL, at timestamptz NOT NULL,"
         " by text NOT NULL, reason text NOT NULL, differences jsonb NOT NULL, PRIMARY KEY (draft_id, revision))"
     )
+    # Cells that the returns court finds wrong too often, as dispatch says; one a cell and month.
+    op.execute(
+        "CREATE TABLE suggestion (suggestion_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, cell text NOT NULL,"
+        " month text NOT NULL, evidence jsonb NOT NULL, state text NOT NULL CHECK (state IN"
+        " ('open', 'accepted', 'dismissed')), said_at timestamptz NOT NULL, settled_by text, settled_at timestamptz,"
+        " reason text, draft_id int, UNIQUE (cell, month))"
+    )
     # What-if runs; `asked_at` tells one request from the next of the same draft.
     op.execute(
         "CREATE TABLE trial (draft_id int PRIMARY KEY, revision int NOT NULL, days int NOT NULL, state text NOT NULL"
@@ -90,5 +97,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.execute(
-        "DROP TABLE shadow, decision, review, ticket, trial, draft_change, draft, activation, training, model, matrix"
+        "DROP TABLE shadow, decision, review, ticket, trial, draft_change, draft, suggestion, activation, training,"
+        " model, matrix"
     )
