@@ -501,6 +501,6 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
             "urgent_minutes": review.urgent_minutes,
             "high_risk_minutes": review.high_risk_minutes,
             "channel_minutes": dict(review.channel_minutes),
-            "star_minutes": dict(review.star_minutes),
+            "star_minutes": {str(star): minutes for star, minutes in review.star_minutes},  # JSON has no other keys
         },
     }
