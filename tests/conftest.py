@@ -1,5 +1,6 @@
 """What all tests share: one real Kafka and Postgres for the whole run, and an empty database for whoever asks."""
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +9,7 @@ import pytest
 
 from deploy.local import backend, place, postgres
 from deploy.local.backend import Backend, BackendError
+from tests import running
 
 THROWAWAYS = place.STATE / "tests"
 
@@ -28,6 +30,7 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Backend]:
         except BackendError as error:
             pytest.exit(f"no test can run without Kafka and Postgres: {error}", returncode=1)
         yield started
+        asyncio.run(running.drop_copies())
     own.delete()
 
 

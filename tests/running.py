@@ -8,23 +8,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from deploy.local import postgres
 from libs.operate import schema
 from libs.shared import keys, run
 from libs.shared.bus import Bus
 from libs.shared.events import Envelope, Event, decode, encode, header_pairs, type_names, uuid7
 from libs.shared.service import Record, Running, Service
+from libs.shared.settings import Settings
 
 FENCE = text("""
     INSERT INTO fence (topic, partition, topic_id, next_offset) VALUES (:topic, 0, gen_random_uuid(), 0)
     ON CONFLICT DO NOTHING""")
 OUTBOX = text("SELECT * FROM outbox ORDER BY id")
 EMPTY = text("DELETE FROM outbox")
+EMPTY_DATABASE = "SELECT NOT EXISTS (SELECT FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$|public$)')"
+MIGRATED: dict[
+    tuple[str, ...], str
+] = {}  # server, service and what it keeps → a database that is migrated, and only so
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -106,6 +113,37 @@ async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 30, 
         await asyncio.sleep(every)
 
 
+async def _migrate(service: Service, settings: Settings, owner_url: str) -> None:
+    """Migrate; an empty database only the first time of a run: then it is made anew as a copy of what came of that."""
+    url = make_url(owner_url)
+    name, server = str(url.database), url.set(database="postgres").render_as_string(hide_password=False)
+    what = (server, service.name, *(kept.name for kept in service.keeps))
+    if not await _empty(owner_url):
+        await schema.migrate(service, settings)
+    elif what in MIGRATED:
+        await postgres.drop_database(server, name)
+        await postgres.create_database(server, name, MIGRATED[what])
+    else:
+        await schema.migrate(service, settings)
+        await postgres.create_database(server, f"{name}_as_migrated", name)
+        MIGRATED[what] = f"{name}_as_migrated"
+
+
+async def _empty(url: str) -> bool:
+    connection = await asyncpg.connect(url)
+    try:
+        return bool(await connection.fetchval(EMPTY_DATABASE))
+    finally:
+        await connection.close()
+
+
+async def drop_copies() -> None:
+    """Remove the migrated databases that others were copied from."""
+    while MIGRATED:
+        (server, *_), name = MIGRATED.popitem()
+        await postgres.drop_database(server, name)
+
+
 @asynccontextmanager
 async def harness(service: Service, owner_url: str, **settings: Any) -> AsyncIterator[Harness]:
     """The service migrated into that (new) database, under its own runtime role, opened."""
@@ -115,6 +153,6 @@ async def harness(service: Service, owner_url: str, **settings: Any) -> AsyncIte
         owner_database_url=SecretStr(owner_url),
         **settings,
     )
-    await schema.migrate(service, found)
+    await _migrate(service, found, owner_url)
     async with run.started(service, found) as (running, app):
         yield Harness(running, app, Bus(running))

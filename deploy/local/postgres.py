@@ -167,9 +167,9 @@ async def _query(place: Place) -> None:
         raise PostgresError(str(error)) from error
 
 
-async def create_database(url: str, name: str) -> str:
-    """Make an empty database beside the one of `url`; the address of the new one."""
-    await _execute(url, f'CREATE DATABASE "{name}"')
+async def create_database(url: str, name: str, template: str | None = None) -> str:
+    """Make a database beside the one of `url`, empty or as `template` is, which nobody may use then; its address."""
+    await _execute(url, f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 

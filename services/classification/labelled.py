@@ -58,7 +58,7 @@ def read(
     notes: list[str] = []
     grouped = False
     for path in paths:
-        header, rows = _rows(path)
+        header, found = rows(path)
         wanted = tuple(text_columns) or next((each for each in TEXTS if set(each) <= set(header)), ())
         label = (label_column or next((name for name in LABELS if name in header), None)) if labels_wanted else ""
         group = group_column or next((name for name in GROUPS if name in header), None)
@@ -69,7 +69,7 @@ def read(
             options = "--text-columns, --label-column" if labels_wanted else "--text-columns"
             raise FileError(f"{path}: {what}; it has: {', '.join(header)}. Name them with {options}")
         left_out: list[int] = []
-        for line, row in rows:
+        for line, row in found:
             parts = [(row.get(name) or "").strip() for name in wanted]
             name = (row.get(label) or "").strip() if label else ""
             if not any(parts) or (labels_wanted and not name):
@@ -82,7 +82,7 @@ def read(
             groups.append(f"{path}:{key}" if key else f"{path}:line {line}")
             grouped = grouped or bool(key)
         said = f", label from {label}" if label else ""
-        notes.append(f"{path}: {len(rows) - len(left_out)} rows, text from {'+'.join(wanted)}{said}")
+        notes.append(f"{path}: {len(found) - len(left_out)} rows, text from {'+'.join(wanted)}{said}")
         if left_out:
             some = ", ".join(map(str, left_out[:SHOWN])) + (" …" if len(left_out) > SHOWN else "")
             lacking = "text or label" if labels_wanted else "text"
@@ -90,12 +90,13 @@ def read(
     return Labelled(tuple(titles), tuple(texts), tuple(labels), tuple(groups) if grouped else None, tuple(notes))
 
 
-def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns of a CSV file, and its rows by line. Raises FileError."""
     csv.field_size_limit(FIELD_LIMIT)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = [(reader.line_num, row) for row in reader]
+            found = [(reader.line_num, row) for row in reader]
             header = list(reader.fieldnames or [])
     except UnicodeDecodeError as error:
         raise FileError(f"{path}: not UTF-8 at byte {error.start}") from None
@@ -103,6 +104,6 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         raise FileError(f"{path}, line {reader.line_num}: {error}") from None
     except OSError as error:
         raise FileError(f"{path}: {error.strerror}") from None
-    if not rows:
+    if not found:
         raise FileError(f"{path}: has no rows below its header")
-    return header, rows
+    return header, found

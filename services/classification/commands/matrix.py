@@ -16,6 +16,7 @@ from libs.shared.keep import first_id
 from libs.shared.service import Running
 from services.classification import packs, registry, replay, store, trial
 from services.classification.commands import draft as draft_commands
+from services.classification.commands import history
 from services.classification.commands.run import (
     by_option,
     matrix_of,
@@ -51,7 +52,8 @@ def matrix() -> None:
     """The responsibility matrix: begin, check, what-if, draft, load, show, export, put in force again."""
 
 
-matrix.add_command(draft_commands.group)
+for command in (draft_commands.group, history.settled_history):
+    matrix.add_command(command)
 
 
 @matrix.command("load")
