@@ -1,9 +1,9 @@
-"""Which department had tickets of a category at a place before: counts that back off from the particular to the general.
+"""Which department had tickets of a category at a place before: counts that back off to what is more general.
 
-For a ticket the shares of departments begin with those of all tickets, and are drawn towards those of ever fewer: of its
-category's upper levels, of the category, of the category in the district, in the street. Each step weighs what it has
-seen against what the steps before said (a Dirichlet prior of WEIGHT tickets), so that one old ticket does not outvote a
-hundred like it. Older tickets count less: departments are reorganised.
+For a ticket the shares of departments begin with those of all tickets, and are drawn towards those of ever fewer: of
+its category's upper levels, of the category, of the category in the district, in the street. Each step weighs what it
+has seen against what the steps before said (a Dirichlet prior of WEIGHT tickets), so that one old ticket does not
+outvote a hundred like it. Older tickets count less: departments are reorganised.
 """
 
 from collections import Counter, defaultdict
