@@ -140,6 +140,7 @@ def _values(book: Book, sources: Sources) -> dict[str, int]:
         "whole": int(sources.whole),
         "closed": int(sources.closed),
         "windowless": int(windowless),
+        "until": int(sources.until is not None),
         "settle": settle,
         "now": now,
     }

@@ -18,8 +18,8 @@ class Finding:
 class Check:
     """One thing that must hold. `name` says it as a sentence; `query` gives (ticket or null, text) of what does not.
 
-    Beside the codes of `book.CODES` a query may name `:whole` and `:closed` (see `Sources`), `:windowless` (all
-    tickets are looked at), `:now` (the earliest look at a database) and `:settle` (microseconds).
+    Beside the codes of `book.CODES` a query may name `:whole`, `:closed` and `:until` (see `Sources`), `:windowless`
+    (all tickets are looked at), `:now` (the earliest look at a database) and `:settle` (microseconds).
     """
 
     name: str

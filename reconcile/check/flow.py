@@ -133,8 +133,10 @@ CHECKS = (
         UNION ALL
         SELECT ticket, CASE WHEN by_person THEN 'a person decided without a review'
             ELSE 'a review ended without a person' END FROM told WHERE by_person <> (asked AND NOT waiting)
-            AND NOT (by_person AND NOT asked AND EXISTS (SELECT 1 FROM said s
-                WHERE s.type = :TicketSplit AND s.subject = told.ticket AND s.detail IS NOT NULL))""",
+            AND NOT (by_person AND NOT asked AND EXISTS (
+                SELECT 1 FROM ticket t WHERE t.ticket = told.ticket AND t.whole IS NOT NULL AND NOT EXISTS (
+                    SELECT 1 FROM said s WHERE s.type = :TicketSplit AND s.ticket = t.whole AND s.subject = t.ticket
+                        AND s.detail IS NULL)))""",
     ),
     Check(
         "a ticket that was split became its parts, each once, and nothing else",
@@ -149,12 +151,13 @@ CHECKS = (
         UNION ALL
         SELECT s.ticket, 'its part ' || uuid(s.subject) || ' stands ' || (SELECT count(*) FROM ticket t
             WHERE t.ticket = s.subject AND t.whole = s.ticket) || ' times in intake'
-        FROM said s WHERE s.type = :TicketSplit AND (
+        FROM said s WHERE s.type = :TicketSplit AND NOT :until AND (
             SELECT count(*) FROM ticket t WHERE t.ticket = s.subject AND t.whole = s.ticket) <> 1
         UNION ALL
         SELECT t.ticket, 'intake holds it as a part of ' || uuid(t.whole) || ', which no split made' FROM ticket t
-        WHERE t.whole IS NOT NULL AND NOT EXISTS (SELECT 1 FROM said s
-            WHERE s.type = :TicketSplit AND s.ticket = t.whole AND s.subject = t.ticket)""",
+        WHERE t.whole IS NOT NULL AND (:windowless OR EXISTS (SELECT 1 FROM ticket w WHERE w.ticket = t.whole))
+            AND NOT EXISTS (SELECT 1 FROM said s
+                WHERE s.type = :TicketSplit AND s.ticket = t.whole AND s.subject = t.ticket)""",
     ),
     Check(
         "every ticket is closed, and every service knows it",

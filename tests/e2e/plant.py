@@ -188,6 +188,8 @@ PLANTED: list[tuple[str, str, Wrong]] = [
      sql("INSERT INTO dispatch.history (ticket_id, at, what, by) VALUES ($1, now(), 'classified_again', 'model')")),
     ("another decider", "every ticket is classified once",
      sql("UPDATE classification.ticket SET decided_by = 'nobody' WHERE id = $1")),
+    ("a part of what was not split", "a ticket that was split became its parts",
+     sql("UPDATE intake.ticket SET split_from = ticket_id WHERE ticket_id = $1")),
     ("a stage that stood still", "every ticket is closed",
      sql("UPDATE intake.ticket_stage SET stage = 'answered' WHERE ticket_id = $1")),
     ("a work order too many", "every executing department has one work order", two_orders),

@@ -1,11 +1,14 @@
 """Below the threshold a person decides; two reviewers never decide one ticket twice."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
 from libs.shared.contracts.classification import ReviewRequested, TicketClassified
 from libs.shared.contracts.dispatch import TicketAnswered
+from libs.shared.keep import born
+from reconcile import Sources, reconcile
 from tests.e2e.department import Departments
 from tests.e2e.hand import notices, order_of, published, refused, solve, staged
 from tests.e2e.zhida import Who, Zhida
@@ -63,3 +66,33 @@ async def test_of_two_decisions_at_once_one_holds(zhida: Zhida, departments: Dep
     await solve(zhida, BUREAU, order, "已处理。")
     await zhida.flow.until(TicketAnswered, waiting)
     assert len(zhida.flow.all(TicketClassified, waiting)) == 1
+
+
+async def test_a_ticket_that_holds_two_matters_goes_on_as_two(
+    zhida: Zhida, departments: Departments, waiting: str
+) -> None:
+    await departments.open(BUREAU)
+    since = born(UUID(waiting))
+    parts = [
+        {"title": "村里线路", "text": "线路太低", "situation": "A03-1"},
+        {"text": "电压也不稳", "situation": "A03-1"},
+    ]
+    answer = await zhida.insist(FIRST, "POST", f"classification/v1/reviews/{waiting}/split", {"parts": parts})
+    ids = [each["ticket_id"] for each in answer["parts"]]
+    whole = await staged(zhida, waiting, "split")
+    assert (whole["stage"], whole["parts"]) == ("split", ids)
+    for ticket_id in ids:
+        [classified] = await zhida.flow.until(TicketClassified, ticket_id)
+        assert (classified.situation.code, classified.decided_by) == ("A03-1", FIRST.principal)
+        await solve(zhida, BUREAU, await order_of(departments, BUREAU, ticket_id), "已处理。")
+        await zhida.flow.until(TicketAnswered, ticket_id)
+        assert (await staged(zhida, ticket_id, "told"))["agent_id"] == "A2003"
+    assert zhida.flow.all(TicketClassified, waiting) == []
+    backend = zhida.stack.backend
+    sources = Sources.of(backend.owner_database_url, backend.kafka_bootstrap_servers, since=since)
+
+    async def adds_up() -> bool:
+        found = await reconcile(sources)
+        return found.balances and found.counts["tickets"] == 3
+
+    await zhida.until(adds_up, "the oracle has nothing to say of the ticket and its parts")

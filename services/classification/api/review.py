@@ -73,7 +73,7 @@ async def figures(
     return shape.ReviewFigures(waiting=waiting, overdue=overdue, days=days, reviewers=by_reviewer, **_figures(rows[0]))
 
 
-@router.get("/v1/reviews/{ticket_id}", summary="One of them", responses=problems(404, 422))
+@router.get("/v1/reviews/{ticket_id:uuid}", summary="One of them", responses=problems(404, 422))
 async def one_review(request: Request, ticket_id: UUID, who: Reviewer) -> shape.ReviewDetail:
     """With the request's text; numbers that name a person are masked in it."""
     row = await store.review.one(running(request), ticket_id)
