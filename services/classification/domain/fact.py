@@ -1,5 +1,6 @@
 """What is said about a ticket: the events, made of a verdict or of a person's decision."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from libs.shared.contracts.classification import Candidate, Department, ReviewRequested, TicketClassified, Urgency
@@ -9,6 +10,7 @@ from libs.shared.contracts.intake import BusinessType, Ticket
 from . import rule
 from .classifier import Verdict
 from .matrix import Matrix, Situation
+from .repeat import NONE, Repeat
 from .text import Reading
 
 
@@ -36,7 +38,14 @@ def requested(ticket_id: UUID, matrix: Matrix, verdict: Verdict) -> ReviewReques
 
 
 def classified(
-    ticket_id: UUID, ticket: Ticket, matrix: Matrix, verdict: Verdict, *, by: str, model_version: str | None
+    ticket_id: UUID,
+    ticket: Ticket,
+    matrix: Matrix,
+    verdict: Verdict,
+    *,
+    by: str,
+    model_version: str | None,
+    repeat: Repeat = NONE,
 ) -> TicketClassified:
     """The ticket has its situation; `by` is model, matrix or the reviewer's principal."""
     found = verdict.situation
@@ -59,16 +68,29 @@ def classified(
         margin=verdict.margin,
         words=verdict.words,
         decided_by=by,
+        repeat_of=repeat.first,
+        repeats=repeat.repeats,
     )
 
 
+def repeated(matrix: Matrix, verdict: Verdict, repeats: int) -> Verdict:
+    """The verdict with the grievance risk that so many tickets before it give."""
+    return replace(verdict, risk=rule.risk(matrix.rules, verdict.points, repeats)) if repeats else verdict
+
+
 def decided(
-    ticket: Ticket, matrix: Matrix, code: str, business_type: BusinessType | None, urgency: Urgency | None
+    ticket: Ticket,
+    matrix: Matrix,
+    code: str,
+    business_type: BusinessType | None,
+    urgency: Urgency | None,
+    repeats: int = 0,
 ) -> Verdict:
     """A person's decision as a verdict: certain; what the person left open is found as for any ticket."""
     found = matrix.situations[matrix.by_code[code]]
     text = Reading.of(ticket.title, ticket.text).whole
     kind = business_type or rule.business_type(matrix.rules, ticket, text, found.business_type)
+    points = rule.risk_points(matrix.rules, ticket, text, kind)
     return Verdict(
         situation=found,
         probability=1.0,
@@ -78,6 +100,7 @@ def decided(
         business_type=kind,
         complaint_object=rule.complaint_object(matrix.rules, ticket, text, found.complaint_object),
         urgency=urgency or rule.urgency(matrix.rules, ticket, text, kind, found.urgency),
-        risk=rule.risk(matrix.rules, ticket, text, kind),
+        risk=rule.risk(matrix.rules, points, repeats),
         sure=True,
+        points=points,
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject
 
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
-from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
+from .rule import HotEventRule, RepeatRule, ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
@@ -96,11 +96,28 @@ class _RiskRow(_Row):
     complaint_points: int = Field(0, ge=0, le=100)
     channels: dict[Channel, int] = Field(default_factory=dict)
     words: tuple[_RiskWordsRow, ...] = ()
+    repeat_points: int = Field(0, ge=0, le=100)
 
 
 class _ReviewRow(_Row):
     probability: float = Field(ge=0, le=1)
     margin: float = Field(0.0, ge=0, le=1)
+
+
+class _RepeatRow(_Row):
+    days: int = Field(RepeatRule.days, ge=1, le=60)
+    customer: float = Field(RepeatRule.customer, gt=0, le=1)
+    place: float = Field(RepeatRule.place, gt=0, le=1)
+    area: float = Field(RepeatRule.area, gt=0, le=1)
+
+
+class _HotEventRow(_Row):
+    least: int = Field(HotEventRule.least, ge=3, le=1000)
+    minutes: int = Field(HotEventRule.minutes, ge=5, le=1440)
+    times: float = Field(HotEventRule.times, ge=1, le=1000)
+    alike: float = Field(HotEventRule.alike, gt=0, le=1)
+    place_digits: int = Field(HotEventRule.place_digits, ge=1, le=12)
+    calm_minutes: int = Field(HotEventRule.calm_minutes, ge=5, le=10_080)
 
 
 class _RulesRow(_Row):
@@ -109,6 +126,8 @@ class _RulesRow(_Row):
     urgent_words: tuple[Word, ...] = ()
     risk: _RiskRow
     review: _ReviewRow
+    repeat: _RepeatRow = _RepeatRow()
+    hot_event: _HotEventRow = _HotEventRow()
 
 
 class _Pack(_Row):
@@ -348,8 +367,11 @@ def _rules(row: _RulesRow) -> Rules:
             complaint_points=row.risk.complaint_points,
             channels=tuple(row.risk.channels.items()),
             words=tuple(RiskWords(each.points, _words(each.words)) for each in row.risk.words),
+            repeat_points=row.risk.repeat_points,
         ),
         review=ReviewRule(row.review.probability, row.review.margin),
+        repeat=RepeatRule(**row.repeat.model_dump()),
+        hot_event=HotEventRule(**row.hot_event.model_dump()),
     )
 
 
@@ -365,6 +387,10 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
             "complaint_points": risk.complaint_points,
             "channels": dict(risk.channels),
             "words": [{"points": each.points, "words": list(each.words)} for each in risk.words],
+            # Rules that came later stand there only where they say something: older versions keep their digests.
+            **({"repeat_points": risk.repeat_points} if risk.repeat_points else {}),
         },
         "review": {"probability": rules.review.probability, "margin": rules.review.margin},
+        **({"repeat": asdict(rules.repeat)} if rules.repeat != RepeatRule() else {}),
+        **({"hot_event": asdict(rules.hot_event)} if rules.hot_event != HotEventRule() else {}),
     }

@@ -245,10 +245,10 @@ def _rules(book: _Book) -> dict[str, Any]:
             case "risk_channel":
                 here = ("rules", "risk", "channels", key)
                 rules["risk"]["channels"][key] = value
-            case "risk" | "review" if key:
-                rules[rule][key] = value
+            case "risk" | "review" | "repeat" | "hot_event" if key:
+                rules.setdefault(rule, {})[key] = value
             case _:
-                known = "business_type, internal_words, urgent_words, risk, risk_channel, risk_words or review"
+                known = "business_type, internal_words, urgent_words, risk, risk_channel, risk_words, review, repeat, hot_event"
                 cell = f"sheet {RULES}, row {number}"
                 book.faults.append(Problem(f"rule '{rule}'", f"is none of {known}, or lacks its 项 (key)", cell))
         book.put_row(here, RULES, number, ())
@@ -311,10 +311,12 @@ def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:
     for rule in ("internal_words", "urgent_words"):
         if rules[rule]:
             yield [rule, "", "\n".join(rules[rule])]
-    yield from (["risk", key, risk[key]] for key in ("high_from", "sensitive_points", "complaint_points"))
+    numbers = ("high_from", "sensitive_points", "complaint_points", "repeat_points")
+    yield from (["risk", key, risk[key]] for key in numbers if key in risk)
     yield from (["risk_channel", channel, points] for channel, points in risk["channels"].items())
     yield from (["risk_words", each["points"], "\n".join(each["words"])] for each in risk["words"])
-    yield from (["review", key, value] for key, value in rules["review"].items())
+    for rule in ("review", "repeat", "hot_event"):
+        yield from ([rule, key, value] for key, value in rules.get(rule, {}).items())
 
 
 def _sheet(sheet: "Worksheet", columns: Mapping[str, str], rows: list[list[Any]]) -> None:
