@@ -11,8 +11,12 @@ from libs.shared.db import Poison
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.classification import registry, store
+from services.classification.domain import hot_event, repeat, sketch
 from services.classification.domain.classifier import Classifier, LabelError, Verdict
+from services.classification.domain.hot_event import Cell
 from services.classification.domain.matrix import Matrix
+from services.classification.domain.repeat import Mark
+from services.classification.domain.text import Reading
 from services.classification.settings import ClassificationSettings
 from services.classification.store.registry import Kind
 
@@ -38,15 +42,17 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A verdict, and what gave it."""
+    """A verdict, what gave it, and what other tickets are compared with."""
 
     verdict: Verdict
     matrix: Matrix
     model_version: str | None
+    mark: Mark
+    cell: Cell
 
     @property
     def parts(self) -> tuple[Verdict, Matrix, str | None]:
-        """All three."""
+        """The verdict and what gave it."""
         return self.verdict, self.matrix, self.model_version
 
 
@@ -112,7 +118,11 @@ class Current:
             if time.perf_counter() - began > SLICE:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
-            predictions.append(Prediction(now.classifier.classify(ticket), now.matrix, now.model_version))
+            reading = Reading.of(ticket.title, ticket.text)
+            verdict, rules = now.classifier.classify(ticket, reading), now.matrix.rules
+            mark = repeat.mark(rules.repeat, ticket, sketch.of(reading))
+            cell = hot_event.cell(rules.hot_event, ticket, verdict.situation.category)
+            predictions.append(Prediction(verdict, now.matrix, now.model_version, mark, cell))
         return predictions
 
 

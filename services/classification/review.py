@@ -69,12 +69,13 @@ async def decide(args: Decide, tx: Transaction) -> Answer:
         reason = f"not a situation of matrix {matrix.version}"
         raise Refused(422, "Unknown situation", reason, errors=[{"field": "situation", "reason": reason}])
     ticket = Ticket.model_validate(row.ticket)
-    verdict = fact.decided(ticket, matrix, args.situation, args.business_type, args.urgency)
+    repeat = await store.ticket.repeat(tx, args.ticket_id)
+    verdict = fact.decided(ticket, matrix, args.situation, args.business_type, args.urgency, repeats=repeat.repeats)
     await store.ticket.decide(tx, args.ticket_id, verdict, matrix_version=matrix.version, by=args.by)
     await store.review.decide(
         tx, args.ticket_id, situation=args.situation, matrix_version=matrix.version, by=args.by, note=args.note
     )
-    said = fact.classified(args.ticket_id, ticket, matrix, verdict, by=args.by, model_version=None)
+    said = fact.classified(args.ticket_id, ticket, matrix, verdict, by=args.by, model_version=None, repeat=repeat)
     tx.publish(said)
     return Answer(200, said.model_dump(mode="json", exclude={"ticket"}))
 

@@ -84,6 +84,7 @@ def decided(
     code: str,
     business_type: BusinessType | None,
     urgency: Urgency | None,
+    *,
     repeats: int = 0,
 ) -> Verdict:
     """A person's decision as a verdict: certain; what the person left open is found as for any ticket."""

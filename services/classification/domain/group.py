@@ -1,5 +1,6 @@
-"""Likeness of texts by their shingles (MinHash), and near-duplicate groups: texts of one group never stand on both sides
-of a split, so a hold-out is really unseen.
+"""Near-duplicate groups: texts of one group never stand on both sides of a split, so a hold-out is really unseen.
+
+What they are found by, shingles and MinHash, serves whoever asks how alike two texts are.
 """
 
 import hashlib

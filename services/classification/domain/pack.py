@@ -104,20 +104,23 @@ class _ReviewRow(_Row):
     margin: float = Field(0.0, ge=0, le=1)
 
 
+_REPEAT, _HOT_EVENT = RepeatRule(), HotEventRule()  # what holds where a pack says nothing
+
+
 class _RepeatRow(_Row):
-    days: int = Field(RepeatRule.days, ge=1, le=60)
-    customer: float = Field(RepeatRule.customer, gt=0, le=1)
-    place: float = Field(RepeatRule.place, gt=0, le=1)
-    area: float = Field(RepeatRule.area, gt=0, le=1)
+    days: int = Field(_REPEAT.days, ge=1, le=60)
+    customer: float = Field(_REPEAT.customer, gt=0, le=1)
+    place: float = Field(_REPEAT.place, gt=0, le=1)
+    area: float = Field(_REPEAT.area, gt=0, le=1)
 
 
 class _HotEventRow(_Row):
-    least: int = Field(HotEventRule.least, ge=3, le=1000)
-    minutes: int = Field(HotEventRule.minutes, ge=5, le=1440)
-    times: float = Field(HotEventRule.times, ge=1, le=1000)
-    alike: float = Field(HotEventRule.alike, gt=0, le=1)
-    place_digits: int = Field(HotEventRule.place_digits, ge=1, le=12)
-    calm_minutes: int = Field(HotEventRule.calm_minutes, ge=5, le=10_080)
+    least: int = Field(_HOT_EVENT.least, ge=3, le=1000)
+    minutes: int = Field(_HOT_EVENT.minutes, ge=5, le=1440)
+    times: float = Field(_HOT_EVENT.times, ge=1, le=1000)
+    alike: float = Field(_HOT_EVENT.alike, gt=0, le=1)
+    place_digits: int = Field(_HOT_EVENT.place_digits, ge=1, le=12)
+    calm_minutes: int = Field(_HOT_EVENT.calm_minutes, ge=5, le=10_080)
 
 
 class _RulesRow(_Row):
@@ -391,6 +394,6 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
             **({"repeat_points": risk.repeat_points} if risk.repeat_points else {}),
         },
         "review": {"probability": rules.review.probability, "margin": rules.review.margin},
-        **({"repeat": asdict(rules.repeat)} if rules.repeat != RepeatRule() else {}),
-        **({"hot_event": asdict(rules.hot_event)} if rules.hot_event != HotEventRule() else {}),
+        **({"repeat": asdict(rules.repeat)} if rules.repeat != _REPEAT else {}),
+        **({"hot_event": asdict(rules.hot_event)} if rules.hot_event != _HOT_EVENT else {}),
     }

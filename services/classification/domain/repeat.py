@@ -84,9 +84,7 @@ def mark(rule: RepeatRule, ticket: Ticket, of: Sketch) -> Mark:
         keys.append(Key(name("place", area, address), rule.place, COMPARED))
     if area:
         known = (CUSTOMER if customer else 0) | (ADDRESS if address else 0)
-        keys += [
-            Key(name("area", area, band.hex()), rule.area, COMPARED_IN_AREA, known) for band in sketch.bands(of)
-        ]
+        keys += [Key(name("area", area, band.hex()), rule.area, COMPARED_IN_AREA, known) for band in sketch.bands(of)]
     return Mark(tuple(keys), of)
 
 

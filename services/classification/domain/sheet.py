@@ -248,9 +248,11 @@ def _rules(book: _Book) -> dict[str, Any]:
             case "risk" | "review" | "repeat" | "hot_event" if key:
                 rules.setdefault(rule, {})[key] = value
             case _:
-                known = "business_type, internal_words, urgent_words, risk, risk_channel, risk_words, review, repeat, hot_event"
+                known = "business_type, internal_words, urgent_words, risk, risk_channel, risk_words, review, repeat"
                 cell = f"sheet {RULES}, row {number}"
-                book.faults.append(Problem(f"rule '{rule}'", f"is none of {known}, or lacks its 项 (key)", cell))
+                book.faults.append(
+                    Problem(f"rule '{rule}'", f"is none of {known} or hot_event, or lacks its 项 (key)", cell)
+                )
         book.put_row(here, RULES, number, ())
     return rules
 
