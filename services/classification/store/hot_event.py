@@ -65,8 +65,8 @@ TEXTS = text("""
 ADD = text("""
     INSERT INTO hot_event (hot_event_id, state, category, place, situation, matrix_version, title, opened_with,
         usual, minutes, members, opened_at)
-    VALUES (:hot_event_id, 'open', :category, :place, :situation, :matrix_version, :title, :opened_with, :usual, :minutes,
-        0, :now)""")
+    VALUES (:hot_event_id, 'open', :category, :place, :situation, :matrix_version, :title, :opened_with, :usual,
+        :minutes, 0, :now)""")
 JOIN = text("""
     WITH joined AS (
         INSERT INTO hot_member (ticket_id, hot_event_id, similarity, joined_at, joined_by, join_reason)
