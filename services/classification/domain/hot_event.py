@@ -22,6 +22,8 @@ CHANCE = 1e-4  # that so many tickets come where as many as usual are expected, 
 FLOOR = 0.1  # tickets in a window that are expected at least
 KEEP = 0.75  # of what was usual a week before: half of it is forgotten in 2.4 weeks
 ELSEWHERE = 1.6  # times the likeness that a ticket of another category needs
+MERGED = 200  # clusters, the largest, of which any two may become one
+MERGE = 1.8  # times the likeness of a text to a cluster that two clusters need
 TITLE_WORDS = 5
 TITLE_SHARE = 0.4  # of the members that say a word of the title
 HOURS = 168  # of a week
@@ -98,6 +100,18 @@ class Cluster:
         length = sum(self._weight(word) ** 2 for word in words)
         shared = sum(self._weight(word) ** 2 * self._counts[word] for word in words if word in self._counts)
         return min(1.0, shared / math.sqrt(length * self._square)) if shared else 0.0
+
+    def near(self, other: "Cluster") -> float:
+        """How much the two say the same (cosine), 0-1."""
+        small, large = sorted((self._counts, other._counts), key=len)
+        shared = sum(self._weight(word) ** 2 * count * large[word] for word, count in small.items() if word in large)
+        return min(1.0, shared / math.sqrt(self._square * other._square)) if shared else 0.0
+
+    def absorb(self, other: "Cluster") -> None:
+        """All texts of the other one more."""
+        self.number += other.number
+        self._counts += other._counts
+        self._square = sum((self._weight(word) * count) ** 2 for word, count in self._counts.items())
 
     def _weight(self, word: int) -> float:
         return 1.0 if self._weights is None else self._weights.get(word, 1.0)
@@ -216,8 +230,8 @@ def gather(
 ) -> list[list[int]]:
     """Which texts say the same, as lists of their places, the longest first.
 
-    Each text joins the cluster that it is most like, or begins one; then each goes once more to the one it is most
-    like. Only clusters that share one of a text's `searched` weightiest hashes are compared with it, so time grows
+    Each text joins the cluster that it is most like, or begins one; the largest clusters that are near each other become
+    one; then each text goes once more to the one it is most like. Only clusters that share one of a text's `searched` weightiest hashes are compared with it, so time grows
     with the number of texts, not with its square, unless all say the same words in different ways.
     """
     clusters: list[Cluster] = []
@@ -240,6 +254,17 @@ def gather(
         clusters[number].add(words)
         for key in keys[place]:
             having[key].add(number)
+    large = sorted((n for n, each in enumerate(clusters) if each.number > 1), key=lambda n: -clusters[n].number)[:MERGED]
+    for place, number in enumerate(large):
+        for other in large[:place]:
+            if clusters[other].number and clusters[number].near(clusters[other]) >= MERGE * alike:
+                clusters[other].absorb(clusters[number])
+                clusters[number] = Cluster(weights)
+                for numbers in having.values():
+                    if number in numbers:
+                        numbers.discard(number)
+                        numbers.add(other)
+                break
     members: dict[int, list[int]] = defaultdict(list)
     for place, words in enumerate(texts):
         likeness, number = best(place, 2)
