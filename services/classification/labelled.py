@@ -58,7 +58,7 @@ def read(
     notes: list[str] = []
     grouped = False
     for path in paths:
-        header, rows = _rows(path)
+        header, rows = rows_of(path)
         wanted = tuple(text_columns) or next((each for each in TEXTS if set(each) <= set(header)), ())
         label = (label_column or next((name for name in LABELS if name in header), None)) if labels_wanted else ""
         group = group_column or next((name for name in GROUPS if name in header), None)
@@ -90,7 +90,8 @@ def read(
     return Labelled(tuple(titles), tuple(texts), tuple(labels), tuple(groups) if grouped else None, tuple(notes))
 
 
-def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def rows_of(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header of a file, and its rows with their lines. Raises FileError."""
     csv.field_size_limit(FIELD_LIMIT)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

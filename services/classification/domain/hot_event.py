@@ -15,12 +15,13 @@ from . import repeat
 from .rule import HotEventRule
 from .sketch import Sketch
 from .stopword import STOP_WORDS
-from .text import normal
+from .text import Reading, normal
 
 BY: Final = "classification"  # who opens, joins and closes by itself
 CHANCE = 1e-4  # that so many tickets come where as many as usual are expected, below which it is no chance
 FLOOR = 0.1  # tickets in a window that are expected at least
 KEEP = 0.75  # of what was usual a week before: half of it is forgotten in 2.4 weeks
+MESSAGES_ALIKE = 0.25  # likeness, by words weighted by how rare they are, of messages about one cause
 ELSEWHERE = 1.6  # times the likeness that a ticket of another category needs
 MERGED = 200  # clusters, the largest, of which any two may become one
 MERGE = 1.8  # times the likeness of a text to a cluster that two clusters need
@@ -225,14 +226,30 @@ def same(rule: HotEventRule, group: Group, events: Iterable[Event]) -> Event | N
     return None
 
 
+def topics(readings: Sequence[Reading]) -> list[list[int]]:
+    """Messages that say the same, of any time and place, as lists of their places: each in one list, alone or not.
+
+    Their words count by how rare they are, those of the title twice.
+    """
+    said = [{*each.words, *(f"title {word}" for word in each.words[: each.lead])} for each in readings]
+    often = Counter(word for words in said for word in words)
+    number = {word: place for place, (word, count) in enumerate(often.items()) if count > 1}
+    weights = {place: math.log(len(said) / often[word]) for word, place in number.items()}
+    texts = [frozenset(number[word] for word in words if word in number) for words in said]
+    found = gather(texts, MESSAGES_ALIKE, weights, searched=20)
+    together = {place for places in found for place in places}
+    return found + [[place] for place in range(len(said)) if place not in together]
+
+
 def gather(
     texts: Sequence[Words], alike: float, weights: Mapping[int, float] | None = None, searched: int = 40
 ) -> list[list[int]]:
     """Which texts say the same, as lists of their places, the longest first.
 
-    Each text joins the cluster that it is most like, or begins one; the largest clusters that are near each other become
-    one; then each text goes once more to the one it is most like. Only clusters that share one of a text's `searched` weightiest hashes are compared with it, so time grows
-    with the number of texts, not with its square, unless all say the same words in different ways.
+    Each text joins the cluster that it is most like, or begins one; the largest clusters that are near each other
+    become one; then each text goes once more to the one it is most like. Only clusters that share one of a text's
+    `searched` weightiest hashes are compared with it, so time grows with the number of texts, not with its square,
+    unless all say the same words in different ways.
     """
     clusters: list[Cluster] = []
     having: dict[int, set[int]] = defaultdict(set)
@@ -254,7 +271,9 @@ def gather(
         clusters[number].add(words)
         for key in keys[place]:
             having[key].add(number)
-    large = sorted((n for n, each in enumerate(clusters) if each.number > 1), key=lambda n: -clusters[n].number)[:MERGED]
+    large = sorted((n for n, each in enumerate(clusters) if each.number > 1), key=lambda n: -clusters[n].number)[
+        :MERGED
+    ]
     for place, number in enumerate(large):
         for other in large[:place]:
             if clusters[other].number and clusters[number].near(clusters[other]) >= MERGE * alike:
@@ -271,6 +290,11 @@ def gather(
         if words and likeness >= alike:
             members[number].append(place)
     return sorted(members.values(), key=len, reverse=True)
+
+
+def heat(people: int, likes: int) -> float:
+    """How hot messages are that say the same, where people can like them: a few that thousands like are hot too."""
+    return people + math.sqrt(likes)
 
 
 def title(texts: Sequence[str]) -> str:

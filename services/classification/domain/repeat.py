@@ -97,10 +97,11 @@ def around(rule: RepeatRule, ticket_id: UUID) -> tuple[UUID, UUID]:
 class Chains:
     """Puts the tickets of a batch into their chains, one after the other, each behind those before it."""
 
-    def __init__(self, found: Iterable[tuple[UUID, Past]]) -> None:
-        """Args: `found`: ticket of the batch, and a stored ticket under one of its keys, the latest first."""
+    def __init__(self, rule: RepeatRule, found: Iterable[tuple[UUID, Past]] = ()) -> None:
+        """Args: `found`: ticket of the batch, and a stored ticket under one of its keys."""
+        self._rule = rule
         self._found: dict[UUID, list[Past]] = defaultdict(list)
-        self._here: dict[int, list[tuple[int, Past]]] = defaultdict(list)
+        self._here: dict[int, list[tuple[UUID, int, Past]]] = defaultdict(list)
         self._latest: dict[UUID, int] = {}
         for ticket_id, past in found:
             self._found[ticket_id].append(past)
@@ -109,8 +110,13 @@ class Chains:
     def put(self, ticket_id: UUID, of: Mark) -> Repeat:
         """What this ticket repeats: of all that is alike enough the most alike."""
         best: tuple[float, Past] | None = None
+        low, high = around(self._rule, ticket_id)
         for key in of.keys:
-            here = [past for known, past in self._here[key.value][-key.most :] if not known & key.known]
+            here = [
+                past
+                for other, known, past in self._here[key.value][-key.most :]
+                if not known & key.known and low <= other <= high
+            ]
             for past in (*here, *(each for each in self._found[ticket_id] if each.key == key.value)):
                 likeness = sketch.alike(of.sketch, past.sketch)
                 if likeness >= key.alike and (best is None or likeness > best[0]):
@@ -119,5 +125,5 @@ class Chains:
         repeats = self._latest[first] + 1 if best else 0
         self._latest[first] = repeats
         for key in of.keys:
-            self._here[key.value].append((key.known, Past(key.value, first, repeats, of.sketch)))
+            self._here[key.value].append((ticket_id, key.known, Past(key.value, first, repeats, of.sketch)))
         return Repeat(first, repeats) if best else NONE

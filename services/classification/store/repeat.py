@@ -56,7 +56,7 @@ async def earlier(tx: Transaction, rule: RepeatRule, marks: Sequence[tuple[UUID,
         ids=[ticket_id for ticket_id, _ in marks],
     )
     found = [(row.id, Past(row.key, row.first, row.latest, sketch.load(row.sketch))) for row in rows if row.first]
-    return Chains(found), {row.id for row in rows if row.first is None}
+    return Chains(rule, found), {row.id for row in rows if row.first is None}
 
 
 async def chain(running: Running, first: UUID, after: int, limit: int) -> Sequence[Row[Any]]:

@@ -74,9 +74,9 @@ def upgrade() -> None:
     op.execute(
         "CREATE TABLE hot_event (hot_event_id uuid PRIMARY KEY,"
         " state text NOT NULL CHECK (state IN ('open', 'closed')), category text NOT NULL, place text NOT NULL,"
-        " situation text NOT NULL, matrix_version text NOT NULL, title text NOT NULL, opened_with int NOT NULL, usual double precision NOT NULL, minutes int NOT NULL,"
-        " members int NOT NULL, opened_at timestamptz NOT NULL, closed_at timestamptz, closed_by text, reason text)"
-        " WITH (fillfactor = 70)"
+        " situation text NOT NULL, matrix_version text NOT NULL, title text NOT NULL, opened_with int NOT NULL,"
+        " usual double precision NOT NULL, minutes int NOT NULL, members int NOT NULL, opened_at timestamptz NOT NULL,"
+        " closed_at timestamptz, closed_by text, reason text) WITH (fillfactor = 70)"
     )
     op.execute("CREATE INDEX hot_event_by_state ON hot_event (state, hot_event_id)")
     op.execute(
