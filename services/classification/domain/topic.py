@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from libs.shared.contracts.intake import Customer, Ticket
-from libs.shared.keep import first_id
 
 from . import hot_event, repeat, sketch
 from .repeat import Chains
@@ -68,7 +67,7 @@ def repeats(messages: Sequence[Said], readings: Sequence[Reading], rule: RepeatR
     found = []
     for place, (message, reading) in enumerate(zip(messages, readings, strict=True)):
         if message.customer and message.at:
-            ticket_id = UUID(int=first_id(message.at).int + place)
+            ticket_id = UUID(int=(max(int(message.at.timestamp() * 1000), 0) << 80) + place)
             places[ticket_id] = place
             ticket = Ticket(
                 channel="95598",

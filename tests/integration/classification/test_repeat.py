@@ -26,8 +26,9 @@ PLACE = {"area_code": "320102001", "address": "梧桐里小区3号楼"}
 
 def call(text: str, *, days_ago: float = 0, customer: str | None = None, **fields: Any) -> TicketReceived:
     """A ticket of that age."""
-    who = {"customer": {"customer_id": customer}} if customer else {}
-    return received(text, ticket_id=uuid7(NOW - timedelta(days=days_ago)), **who, **fields)
+    if customer:
+        fields["customer"] = {"customer_id": customer}
+    return received(text, ticket_id=uuid7(NOW - timedelta(days=days_ago)), **fields)
 
 
 def found(events: list[Event]) -> list[tuple[Any, int]]:

@@ -83,7 +83,10 @@ def test_event_of_another_place_is_never_joined() -> None:
     here, there = (
         Arrival(UUID(int=2), Cell("C04", place), "C04-1", words("梧桐里小区停电")) for place in ("320102001", "32")
     )
-    assert hot_event.nearest(RULE, here, [event]) == (event, pytest.approx(1.0))
+    joined = hot_event.nearest(RULE, here, [event])
+    assert joined is not None
+    assert joined[0] is event
+    assert joined[1] == pytest.approx(1.0)
     assert hot_event.nearest(RULE, there, [event]) is None
 
 
