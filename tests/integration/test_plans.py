@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from libs.shared import bus, command, db, relay, run
 from libs.shared.events import uuid7
+from libs.shared.keep import first_id
 from libs.shared.service import Service
 from services.classification import store as classification
 from services.dispatch import store as dispatch
@@ -181,8 +182,118 @@ CLASSIFICATION = (
             "objects": texts("o"),
             "urgencies": texts("u"),
             "risks": texts("r"),
+            "firsts": [None] * BATCH,
+            "repeats": [0] * BATCH,
+            "sketches": [b""] * BATCH,
+            "keys": list(range(BATCH)),
+            "key_ids": fresh(),
+            "knowns": [0] * BATCH,
+            "categories": texts("c"),
+            "places": texts("p"),
             "now": NOW,
         },
+        8 * BATCH,
+    ),
+    (
+        "earlier",
+        classification.repeat.EARLIER,
+        lambda w: {
+            "key_ids": w.column("trace", "ticket_id"),
+            "keys": w.column("trace", "key"),
+            "knowns": [0] * BATCH,
+            "mosts": [8] * BATCH,
+            "lows": [first_id(NOW - timedelta(days=30))] * BATCH,
+            "highs": [LAST] * BATCH,
+            "ids": w.column("trace", "ticket_id"),
+        },
+        20 * BATCH,
+    ),
+    (
+        "chain",
+        classification.repeat.CHAIN,
+        lambda w: {"first": w.column("ticket", "id")[0], "after": 0, "limit": 50},
+    ),
+    ("waiting", classification.hot_event.WAITING, lambda w: {"floor": FIRST}, 4),
+    (
+        "take",
+        classification.hot_event.TAKE,
+        lambda w: {"low": w.column("arrival", "ticket_id")[0], "high": LAST, "limit": BATCH},
+        6 * BATCH,
+    ),
+    ("open", classification.hot_event.OPEN, lambda w: {"places": ["3201"], "most": 30}, 12 * BATCH),
+    (
+        "crowded",
+        classification.hot_event.CROWDED,
+        lambda w: {
+            "keys": w.column("trace", "key"),
+            "lows": [first_id(NOW - timedelta(days=30))] * BATCH,
+            "highs": [LAST] * BATCH,
+            "most": 500,
+            "least": 1,
+        },
+        6 * BATCH,
+    ),
+    (
+        "crowds",
+        classification.hot_event.CROWDS,
+        lambda w: {
+            "keys": w.column("trace", "key"),
+            "lows": [first_id(NOW - timedelta(days=30))] * BATCH,
+            "highs": [LAST] * BATCH,
+            "most": 500,
+        },
+        12 * BATCH,
+    ),
+    ("usual", classification.hot_event.USUAL, lambda w: {"categories": ["C1", "C2"], "places": ["3201"] * 2}, 400),
+    (
+        "learn",
+        classification.hot_event.LEARN,
+        lambda w: {
+            "categories": texts("C"),
+            "places": ["3201"] * BATCH,
+            "hours": [7] * BATCH,
+            "weeks": [2901] * BATCH,
+            "counts": [3.0] * BATCH,
+            "keep": 0.75,
+        },
+    ),
+    (
+        "join",
+        classification.hot_event.JOIN,
+        lambda w: {
+            "ids": fresh(),
+            "events": w.column("hot_member", "hot_event_id"),
+            "similarities": [0.5] * BATCH,
+            "by": "b",
+            "reason": None,
+            "again": False,
+            "now": NOW,
+        },
+        8 * BATCH,
+    ),
+    (
+        "leave",
+        classification.hot_event.LEAVE,
+        lambda w: {
+            "ids": w.column("hot_member", "ticket_id"),
+            "hot_event_id": w.column("hot_member", "hot_event_id")[0],
+            "by": "b",
+            "reason": None,
+            "now": NOW,
+        },
+    ),
+    ("memberships", classification.hot_event.MEMBERSHIPS, lambda w: {"ids": w.column("hot_member", "ticket_id")}),
+    ("lately", classification.hot_event.LATELY, lambda w: {"since": first_id(NOW - timedelta(hours=2))}),
+    (
+        "close",
+        classification.hot_event.CLOSE,
+        lambda w: {"ids": w.column("hot_member", "hot_event_id"), "by": "b", "reason": None, "now": NOW},
+    ),
+    ("hot_events", classification.hot_event.PAGE, lambda w: {"state": "closed", "before": LAST, "limit": 50}),
+    (
+        "members",
+        classification.hot_event.MEMBERS,
+        lambda w: {"hot_event_id": w.column("hot_member", "hot_event_id")[0], "after": FIRST, "limit": 50},
     ),
     ("one", classification.ticket.ONE, lambda w: {"id": w.column("ticket", "id")[0]}, 2),
     (
@@ -517,7 +628,13 @@ TABLE = {
 }
 DRAWN = {
     "intake": {"ticket": "SELECT ticket_id, external_ref FROM ticket"},
-    "classification": {"ticket": "SELECT id FROM ticket", "review": "SELECT ticket_id FROM review"},
+    "classification": {
+        "ticket": "SELECT id FROM ticket",
+        "review": "SELECT ticket_id FROM review",
+        "trace": "SELECT key, ticket_id FROM trace",
+        "arrival": "SELECT ticket_id FROM arrival",
+        "hot_member": "SELECT ticket_id, hot_event_id FROM hot_member",
+    },
     "dispatch": {
         "ticket": "SELECT ticket_id FROM ticket",
         "work_order": "SELECT work_order_id, ticket_id FROM work_order",

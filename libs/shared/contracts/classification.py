@@ -92,8 +92,9 @@ class HotEventOpened(Event, topic=REFERENCE, key="hot_event_id"):
 
 
 class HotEventJoined(Event):
-    """A ticket is a member of a hot event; also said of those that came before it was opened, and of a ticket that a
-    person still has to classify.
+    """A ticket is a member of a hot event.
+
+    Also said of those that came before it was opened, and of tickets that a person has yet to classify.
     """
 
     ticket_id: UUID
@@ -103,7 +104,7 @@ class HotEventJoined(Event):
 
 
 class HotEventLeft(Event):
-    """A person took a ticket out of a hot event; it does not join that one again by itself."""
+    """A person took a ticket out of a hot event; it does not join again by itself."""
 
     ticket_id: UUID
     hot_event_id: UUID
