@@ -59,7 +59,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         """INSERT INTO hot_event SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid),
             CASE WHEN n < 5 THEN 'open' ELSE 'closed' END, 'C04', '3201', 'C04-1', 'm', 't', 5, 0.1, 60, 30, now()
             FROM generate_series(1, 1000) n""",
-        f"""INSERT INTO hot_member SELECT id, CAST(lpad(to_hex(n % 1000 + 1), 32, '0') AS uuid), 0.5, t, 'classification'
+        f"""INSERT INTO hot_member SELECT id, CAST(lpad(to_hex(n % 1000 + 1), 32, '0') AS uuid), 0.5, t, 'b'
             FROM {BORN} b WHERE n % 2 = 0""",
     ),
     "dispatch": (

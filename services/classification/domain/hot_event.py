@@ -234,7 +234,7 @@ def topics(readings: Sequence[Reading]) -> list[list[int]]:
     said = [{*each.words, *(f"title {word}" for word in each.words[: each.lead])} for each in readings]
     often = Counter(word for words in said for word in words)
     number = {word: place for place, (word, count) in enumerate(often.items()) if count > 1}
-    weights = {place: math.log(len(said) / often[word]) for word, place in number.items()}
+    weights = {place: math.log(1 + len(said) / often[word]) for word, place in number.items()}
     texts = [frozenset(number[word] for word in words if word in number) for words in said]
     found = gather(texts, MESSAGES_ALIKE, weights, searched=20)
     together = {place for places in found for place in places}

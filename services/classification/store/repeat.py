@@ -44,7 +44,8 @@ FIRST = text("""
 async def earlier(tx: Transaction, rule: RepeatRule, marks: Sequence[tuple[UUID, Mark]]) -> tuple[Chains, set[UUID]]:
     """The chains that these tickets may belong to, and which of them are known already. Waits for other batches."""
     await tx.rows(ALONE)
-    keys = [(ticket_id, key, repeat.around(rule, ticket_id)) for ticket_id, mark in marks for key in mark.keys]
+    windows = [(ticket_id, mark, repeat.around(rule, ticket_id)) for ticket_id, mark in marks]
+    keys = [(ticket_id, key, window) for ticket_id, mark, window in windows for key in mark.keys]
     rows = await tx.rows(
         EARLIER,
         key_ids=[ticket_id for ticket_id, _, _ in keys],
