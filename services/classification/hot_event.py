@@ -5,6 +5,7 @@ The stream `watch.LOCK` is held; who did what, when and why is kept.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -80,7 +81,7 @@ async def join(args: Join, tx: Transaction) -> Answer:
         if each.state == "open" and each.left_at is None and each.hot_event_id != args.hot_event_id
     }
     _all(args.tickets, set(args.tickets) - elsewhere, "is a member of another open event: take it out there first")
-    events = await store.hot_event.open_events(tx, [row.place])
+    events = await store.hot_event.near(tx, [row.place], timedelta())
     cluster = next((each.cluster for each in events if each.hot_event_id == args.hot_event_id), Cluster())
     like = {each.ticket_id: cluster.likeness(sketch.load(each.sketch).tolist()) for each in rows}
     members = [(ticket_id, args.hot_event_id, likeness) for ticket_id, likeness in sorted(like.items())]

@@ -91,7 +91,8 @@ async def tick(running: Running, floor: UUID = START) -> UUID | None:
 
 async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> None:
     rule = matrix.rules.hot_event
-    events = await store.hot_event.open_events(tx, (each.cell.place for each in arrivals))
+    calm = timedelta(minutes=rule.calm_minutes)
+    events = await store.hot_event.near(tx, (each.cell.place for each in arrivals), calm)
     joined, left = _nearest(matrix, arrivals, events)
     hot = await _groups(tx, matrix, arrivals, {each.ticket_id for each, _, _ in joined})
     opened: list[tuple[Event, Group, float]] = []
@@ -107,8 +108,8 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
         joined += _nearest(matrix, [each for each in left if each.ticket_id not in members], events)[0]
     for event, group, usual in opened:
         count = sum(each is event for _, each, _ in joined)
-        await _open(tx, matrix, event, group, (usual, count))
-    await join(tx, [(each.ticket_id, event.hot_event_id, likeness) for each, event, likeness in joined])
+        await _open(tx, event, group, count, (usual, rule.minutes))
+    await join(tx, [(each.ticket_id, event.hot_event_id, likeness) for each, event, likeness in joined if event.open])
     await store.hot_event.learn(tx, Counter((each.cell, each.hour) for each in arrivals))
 
 
@@ -157,14 +158,18 @@ async def _groups(
     return sorted(found, key=lambda each: len(each[0].members), reverse=True)
 
 
-async def _open(tx: Transaction, matrix: Matrix, event: Event, group: Group, figures: tuple[float, int]) -> None:
-    """Keep a new event and say so; its members come after it. `figures`: what is usual, and how many came."""
-    usual, count = figures
+async def _open(tx: Transaction, event: Event, group: Group, count: int, figures: tuple[float, int]) -> None:
+    """Keep a new event with so many members, and say so; they come after it.
+
+    Args: `figures`: how many are usual, and in how many minutes.
+    """
+    usual, minutes = figures
     first = tuple(each.ticket_id for each, _ in group.members)
-    title = hot_event.title(await store.hot_event.texts(tx, first[:TITLE_TEXTS]))
-    found = next((each for each in matrix.situations if each.code == group.situation), None)
-    found = found or next(each for each in matrix.situations if each.category == group.cell.category)
-    rule = matrix.rules.hot_event
+    rows = await store.hot_event.read(tx, first[:TITLE_TEXTS])
+    row = next((each for each in rows if each.situation == group.situation), rows[0])
+    matrix = await current(tx.running).matrix(row.matrix_version)
+    found = matrix.situations[matrix.by_code[row.situation]]
+    title = hot_event.title([f"{each.title}\n{each.text}" for each in rows])
     await store.hot_event.add(
         tx,
         event.hot_event_id,
@@ -175,7 +180,7 @@ async def _open(tx: Transaction, matrix: Matrix, event: Event, group: Group, fig
         title=title or found.name,
         opened_with=count,
         usual=usual,
-        minutes=rule.minutes,
+        minutes=minutes,
     )
     tx.publish(
         HotEventOpened(
@@ -186,7 +191,7 @@ async def _open(tx: Transaction, matrix: Matrix, event: Event, group: Group, fig
             tickets=first[:FIRST_TICKETS],
             count=count,
             usual=round(usual, 2),
-            minutes=rule.minutes,
+            minutes=minutes,
             matrix_version=matrix.version,
         )
     )

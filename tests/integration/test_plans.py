@@ -220,7 +220,18 @@ CLASSIFICATION = (
         lambda w: {"low": w.column("arrival", "ticket_id")[0], "high": LAST, "limit": BATCH},
         6 * BATCH,
     ),
-    ("open", classification.hot_event.OPEN, lambda w: {"places": ["3201"], "most": 30}, 12 * BATCH),
+    (
+        "near",
+        classification.hot_event.NEAR,
+        lambda w: {
+            "places": ["3201"],
+            "most": 30,
+            "oldest": first_id(NOW - timedelta(days=30)),
+            "since": NOW,
+            "itself": "classification",
+        },
+        12 * BATCH,
+    ),
     (
         "crowded",
         classification.hot_event.CROWDED,

@@ -120,11 +120,12 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A hot event that is open, with what its members say."""
+    """A hot event, with what its members say."""
 
     hot_event_id: UUID
     cell: Cell
     cluster: Cluster
+    open: bool = True  # else a person has just closed it: what comes now neither joins it nor opens another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def chance(count: int, usual: float) -> float:
 
 
 def nearest(rule: HotEventRule, arrival: Arrival, events: Iterable[Event]) -> tuple[Event, float] | None:
-    """The open event of its place that a ticket belongs to, and how like it is; of another category if very like."""
+    """The event of its place that a ticket belongs to, and how like it is; of another category if very like."""
     best: tuple[Event, float] | None = None
     for event in events:
         if event.cell.place == arrival.cell.place:
@@ -217,7 +218,7 @@ def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> lis
 
 
 def same(rule: HotEventRule, group: Group, events: Iterable[Event]) -> Event | None:
-    """The open event of the same place that a group is about too, most of it."""
+    """The event of the same place that a group is about too, most of it."""
     for event in events:
         if event.cell.place == group.cell.place:
             mean = sum(event.cluster.likeness(arrival.words) for arrival, _ in group.members) / len(group.members)

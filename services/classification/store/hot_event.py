@@ -2,17 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from libs.shared.db import Transaction
+from libs.shared.keep import first_id
 from libs.shared.service import Running
 from services.classification.domain import hot_event, sketch
 from services.classification.domain.hot_event import KEEP, Arrival, Cell, Cluster, Event, Usual
 
 RECALLED = 60  # members whose texts say what an event is about, the latest
+LONGEST = timedelta(days=30)  # an event may have been open when a person closed it
 CROWD = 500  # tickets of a cell and window that are looked at, the latest
 
 WAITING = text("SELECT ticket_id FROM arrival WHERE ticket_id > :floor ORDER BY ticket_id LIMIT 1")
@@ -22,12 +25,16 @@ TAKE = text("""
             WHERE ticket_id >= :low AND ticket_id <= :high ORDER BY ticket_id LIMIT :limit))
         RETURNING *)
     SELECT a.*, t.sketch FROM taken a JOIN ticket t ON t.id = a.ticket_id ORDER BY a.ticket_id""")
-OPEN = text("""
-    SELECT e.hot_event_id, e.category, e.place, t.sketch
-    FROM hot_event e CROSS JOIN LATERAL (
+# Open events, and those that a person closed lately.
+NEAR = text("""
+    SELECT e.hot_event_id, e.state, e.category, e.place, t.sketch
+    FROM (SELECT * FROM hot_event WHERE state = 'open' UNION ALL
+        SELECT * FROM hot_event WHERE state = 'closed' AND hot_event_id > :oldest AND closed_at > :since
+            AND closed_by <> :itself) e
+    CROSS JOIN LATERAL (
         SELECT ticket_id FROM hot_member m WHERE m.hot_event_id = e.hot_event_id AND m.left_at IS NULL
         ORDER BY m.ticket_id DESC LIMIT :most) m
-    JOIN ticket t ON t.id = m.ticket_id WHERE e.state = 'open' AND e.place = ANY(CAST(:places AS text[]))""")
+    JOIN ticket t ON t.id = m.ticket_id WHERE e.place = ANY(CAST(:places AS text[]))""")
 # Cells with so many tickets since.
 CROWDED = text("""
     SELECT c.key, x.tickets FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[]))
@@ -59,8 +66,8 @@ LEARN = text("""
             ELSE usual.mean END""")
 FORGET = text("""
     DELETE FROM usual WHERE ctid = ANY(ARRAY(SELECT ctid FROM usual WHERE week < :week ORDER BY week LIMIT :limit))""")
-TEXTS = text("""
-    SELECT t.ticket->>'title' AS title, t.ticket->>'text' AS text
+READ = text("""
+    SELECT t.situation, t.matrix_version, t.ticket->>'title' AS title, t.ticket->>'text' AS text
     FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id""")
 ADD = text("""
     INSERT INTO hot_event (hot_event_id, state, category, place, situation, matrix_version, title, opened_with,
@@ -127,11 +134,19 @@ def _arrival(row: Row[Any], cell: Cell) -> Arrival:
     return hot_event.arrived(row.ticket_id, cell, row.situation, sketch.load(row.sketch))
 
 
-async def open_events(tx: Transaction, places: Iterable[str]) -> list[Event]:
-    """The open events of these places, with what their latest members say."""
+async def near(tx: Transaction, places: Iterable[str], calm: timedelta) -> list[Event]:
+    """The events of these places that are open, or that a person closed so lately, and what their members say."""
     events: dict[UUID, Event] = {}
-    for row in await tx.rows(OPEN, places=sorted(set(places)), most=RECALLED):
-        event = events.setdefault(row.hot_event_id, Event(row.hot_event_id, Cell(row.category, row.place), Cluster()))
+    for row in await tx.rows(
+        NEAR,
+        places=sorted(set(places)),
+        most=RECALLED,
+        oldest=first_id(tx.now - calm - LONGEST),
+        since=tx.now - calm,
+        itself=hot_event.BY,
+    ):
+        cell = Cell(row.category, row.place)
+        event = events.setdefault(row.hot_event_id, Event(row.hot_event_id, cell, Cluster(), row.state == "open"))
         event.cluster.add(frozenset(sketch.load(row.sketch).tolist()))
     return list(events.values())
 
@@ -194,9 +209,9 @@ async def forget(running: Running, week: int, limit: int = 5000) -> None:
     await running.read(FORGET, week=week, limit=limit)
 
 
-async def texts(tx: Transaction, ids: Sequence[UUID]) -> list[str]:
-    """Titles and texts of tickets."""
-    return [f"{row.title or ''}\n{row.text or ''}" for row in await tx.rows(TEXTS, ids=list(ids))]
+async def read(tx: Transaction, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Titles and texts of tickets, and what they were found to be."""
+    return await tx.rows(READ, ids=list(ids))
 
 
 async def add(tx: Transaction, hot_event_id: UUID, **fields: Any) -> None:
