@@ -11,8 +11,11 @@ from libs.shared.db import Poison
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.classification import registry, store
+from services.classification.domain import hot_event, place, repeat, sketch
 from services.classification.domain.classifier import Classifier, LabelError, Verdict
+from services.classification.domain.hot_event import Cell
 from services.classification.domain.matrix import Matrix
+from services.classification.domain.repeat import Mark
 from services.classification.domain.text import Reading
 from services.classification.settings import ClassificationSettings
 from services.classification.store.registry import Kind
@@ -41,13 +44,14 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A verdict, and what gave it."""
+    """A verdict, what gave it, and what other tickets are compared with."""
 
     verdict: Verdict
     matrix: Matrix
     model_version: str | None
+    mark: Mark
+    cell: Cell
     person: str | None = None  # the principal of who said so while splitting the ticket that this one is a part of
-
     shadow: tuple[str, Verdict] | None = None  # the model in the shadow, and its verdict
 
     @property
@@ -57,7 +61,7 @@ class Prediction:
 
     @property
     def parts(self) -> tuple[Verdict, Matrix, str | None]:
-        """All three."""
+        """The verdict and what gave it."""
         return self.verdict, self.matrix, self.model_version
 
 
@@ -135,11 +139,14 @@ class Current:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
             reading = Reading.of(ticket.title, ticket.text)
-            verdict = now.classifier.classify(ticket, reading)
+            verdict, rules = now.classifier.classify(ticket, reading), now.matrix.rules
+            located = place.locate(now.matrix, ticket).ticket
+            mark = repeat.mark(rules.repeat, located, sketch.of(reading))
+            cell = hot_event.cell(rules.hot_event, located, verdict.situation.category)
             shadow = None
             if now.shadow and now.shadow_version:
                 shadow = now.shadow_version, now.shadow.classify(ticket, reading)
-            predictions.append(Prediction(verdict, now.matrix, now.model_version, shadow=shadow))
+            predictions.append(Prediction(verdict, now.matrix, now.model_version, mark, cell, shadow=shadow))
         return predictions
 
 

@@ -1,6 +1,8 @@
 """What classification does with a ticket: read it before the transaction, then say what it is, or ask a person."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Transaction
@@ -21,51 +23,63 @@ async def predict(events: list[TicketReceived], running: Running) -> Sequence[Pr
 
 
 async def classify(events: list[TicketReceived], tx: Transaction) -> None:
-    """Say what each new ticket is; below the matrix's thresholds a person is asked. One or two statements a batch."""
+    """Say what each new ticket is and which one it repeats; below the matrix's thresholds a person is asked.
+
+    Three or four statements a batch.
+    """
     events = await timely(events, tx, store.ticket.KNOWN, tx.running.settings.ticket_months)
+    if not events:
+        return
     found: dict[str, Prediction] = {event.key: tx.prepared[event.envelope.id] for event in events}
-    new = await store.ticket.add(
-        tx,
-        [
-            Classified(
-                event.ticket_id,
-                event.ticket,
-                found[event.key].verdict,
-                found[event.key].matrix.version,
-                found[event.key].model_version,
-                found[event.key].by,
-            )
-            for event in events
-        ],
-    )
-    both = [(event.ticket_id, found[event.key]) for event in events if event.ticket_id in new]
-    await store.shadow.add(
-        tx,
-        [
-            Both(ticket_id, each.matrix.version, each.model_version, each.verdict, *each.shadow)
-            for ticket_id, each in both
-            if each.shadow
-        ],
-    )
-    opened: list[Opened] = []
+    repeats = found[events[0].key].matrix.rules.repeat
+    marks = [(event.ticket_id, found[event.key].mark) for event in events]
+    chains, known = await store.repeat.earlier(tx, repeats, marks)
+    read: list[Classified] = []
     for event in events:
-        if event.ticket_id not in new:
-            continue
-        verdict, matrix, model_version = found[event.key].parts
-        if verdict.sure:
+        if event.ticket_id not in known:
+            verdict, matrix, model_version = found[event.key].parts
+            mark, cell = found[event.key].mark, found[event.key].cell
+            repeat = chains.put(event.ticket_id, mark)
+            verdict = fact.repeated(matrix, verdict, repeat.repeats)
             by = found[event.key].by
+            read.append(
+                Classified(event.ticket_id, event.ticket, verdict, matrix, model_version, mark, repeat, cell, by)
+            )
+    new = await store.ticket.add(tx, read)
+    opened: list[Opened] = []
+    for each in read:
+        if each.ticket_id not in new:
+            continue
+        verdict, matrix = each.verdict, each.matrix
+        if verdict.sure:
             tx.publish(
                 fact.classified(
-                    event.ticket_id, event.ticket, matrix, verdict, at=tx.now, by=by, model_version=model_version
+                    each.ticket_id,
+                    each.ticket,
+                    matrix,
+                    verdict,
+                    at=tx.now,
+                    by=each.by,
+                    model_version=each.model_version,
+                    repeat=each.repeat,
                 )
             )
         else:
-            request = fact.requested(event.ticket_id, matrix, verdict)
+            request = fact.requested(each.ticket_id, matrix, verdict)
             tx.publish(request)
-            limit = rule.review_limit(matrix.rules, event.ticket, verdict.urgency, verdict.risk)
-            opened.append(Opened(event.ticket_id, tx.now + limit, request.candidates))
+            limit = rule.review_limit(matrix.rules, each.ticket, verdict.urgency, verdict.risk)
+            opened.append(Opened(each.ticket_id, tx.now + limit, request.candidates))
+    await store.shadow.add(
+        tx,
+        [
+            Both(each.ticket_id, each.matrix.version, each.model_version, each.verdict, *shadow)
+            for each in read
+            if each.ticket_id in new and (shadow := found[str(each.ticket_id)].shadow)
+        ],
+    )
     if opened:
         await store.review.add(tx, opened)
+    tx.after_commit(partial(tx.running.wake, "hot_events"))
 
 
 async def _named_in_splitting(
@@ -79,5 +93,5 @@ async def _named_in_splitting(
         if label := labels.get(event.ticket_id):
             matrix = await current(running).matrix(label.matrix_version)
             verdict = fact.decided(event.ticket, matrix, label.situation, None, None)
-            found[place] = Prediction(verdict, matrix, None, label.by)
+            found[place] = replace(found[place], verdict=verdict, matrix=matrix, model_version=None, person=label.by)
     return found

@@ -1,19 +1,37 @@
 """classification: what it hears, says, serves and runs."""
 
-from libs.shared.contracts.classification import MatrixPublished, ReviewRequested, TicketClassified, TicketSplit
+from libs.shared.contracts.classification import (
+    HotEventClosed,
+    HotEventJoined,
+    HotEventLeft,
+    HotEventOpened,
+    MatrixPublished,
+    ReviewRequested,
+    TicketClassified,
+    TicketSplit,
+)
 from libs.shared.contracts.dispatch import CellDisputed
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, figure, handlers, retention, schedule, suggestion, trial
+from services.classification import api, current, figure, handlers, retention, schedule, suggestion, trial, watch
 from services.classification.settings import ClassificationSettings
 
 service = Service(
     name="classification",
     hears={TicketReceived: handlers.classify, CellDisputed: suggestion.hear},
     prepares={TicketReceived: handlers.predict},
-    says=(TicketClassified, ReviewRequested, TicketSplit, MatrixPublished),
+    says=(
+        TicketClassified,
+        ReviewRequested,
+        TicketSplit,
+        MatrixPublished,
+        HotEventOpened,
+        HotEventJoined,
+        HotEventLeft,
+        HotEventClosed,
+    ),
     serves=api.router,
-    runs=(current.follow, trial.try_drafts, figure.watch, schedule.retrain),
+    runs=(current.follow, trial.try_drafts, figure.watch, schedule.retrain, watch.run),
     settings=ClassificationSettings,
     keeps=retention.KEEPS,
     opens=current.opened,

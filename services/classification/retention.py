@@ -7,9 +7,10 @@ KEEPS = (
         "tickets",
         "month",
         "ticket_months",
-        {"ticket": "id", "decision": "ticket_id", "shadow": "ticket_id"},
+        {"ticket": "id", "decision": "ticket_id", "shadow": "ticket_id", "hot_member": "ticket_id"},
         open="SELECT id FROM {ticket} WHERE state = 'review'",
         recent="SELECT id FROM {ticket} WHERE classified_at > :since",
-        swept={"stream": "key"},
+        swept={"stream": "key", "hot_event": "hot_event_id", "arrival": "ticket_id"},
     ),
+    Kept("traces", "month", "trace_months", {"trace": "ticket_id"}),
 )

@@ -16,6 +16,7 @@ from services.classification import store
 from services.classification.domain import fact, part
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.part import Part
+from services.classification.domain.repeat import Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ async def release(args: Release, tx: Transaction) -> Answer:
 async def decide(args: Decide, tx: Transaction) -> Answer:
     """Classify the ticket by a person's word; says so like any other classification."""
     row = await _open(tx, args.ticket_id, args.word.by)
-    [said] = await _decide(tx, {args.ticket_id: Ticket.model_validate(row.ticket)}, args.word)
+    [said] = await _decide(tx, {args.ticket_id: row}, args.word)
     return Answer(200, said.model_dump(mode="json", exclude={"ticket"}))
 
 
@@ -102,11 +103,7 @@ async def decide_many(args: DecideMany, tx: Transaction) -> Answer:
     Answers 200 where all were decided, else 207.
     """
     rows = await store.review.several(tx, args.tickets)
-    free = {
-        ticket_id: Ticket.model_validate(row.ticket)
-        for ticket_id, row in rows.items()
-        if row.waits and row.claimed_by in (None, args.word.by)
-    }
+    free = {ticket_id: row for ticket_id, row in rows.items() if row.waits and row.claimed_by in (None, args.word.by)}
     await _decide(tx, free, args.word)
     results = [{"ticket_id": str(each)} | _became(rows[each], decided=each in free) for each in args.tickets]
     left = len(results) - len(free)
@@ -139,22 +136,35 @@ async def split(args: Split, tx: Transaction) -> Answer:
     return Answer(200, {"ticket_id": str(args.ticket_id), "parts": shown})
 
 
-async def _decide(tx: Transaction, tickets: Mapping[UUID, Ticket], word: Word) -> list[TicketClassified]:
+async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) -> list[TicketClassified]:
+    """`rows`: ticket, repeat_of and repeats of each that waits."""
     matrix = word.matrix
     if word.situation not in matrix.by_code:
         reason = f"not a situation of matrix {matrix.version}"
         raise Refused(422, "Unknown situation", reason, errors=[{"field": "situation", "reason": reason}])
-    if not tickets:
+    if not rows:
         return []
+    tickets = {ticket_id: Ticket.model_validate(row.ticket) for ticket_id, row in rows.items()}
     verdicts = {
-        ticket_id: fact.decided(ticket, matrix, word.situation, word.business_type, word.urgency)
+        ticket_id: fact.decided(
+            ticket, matrix, word.situation, word.business_type, word.urgency, repeats=rows[ticket_id].repeats
+        )
         for ticket_id, ticket in tickets.items()
     }
     about: dict[str, Any] = {"situation": word.situation, "matrix_version": matrix.version, "by": word.by}
     await store.ticket.decide(tx, verdicts, **about)
     await store.review.decide(tx, tickets, **about, note=word.note)
     said = [
-        fact.classified(ticket_id, ticket, matrix, verdicts[ticket_id], at=tx.now, by=word.by, model_version=None)
+        fact.classified(
+            ticket_id,
+            ticket,
+            matrix,
+            verdicts[ticket_id],
+            at=tx.now,
+            by=word.by,
+            model_version=None,
+            repeat=Repeat(rows[ticket_id].repeat_of, rows[ticket_id].repeats),
+        )
         for ticket_id, ticket in tickets.items()
     ]
     for each in said:

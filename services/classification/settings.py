@@ -15,3 +15,5 @@ class ClassificationSettings(Settings):
     retrain_files: str = ""  # labelled CSV files beside the decisions, separated as in PATH
     claim_seconds: int = Field(300, ge=10, le=3600)  # how long a claimed review is kept for the reviewer
     what_if_processes: int = Field(2, ge=1, le=64)  # that classify in a what-if asked for over HTTP
+    # How long repeats and hot events are looked for besides the running month: `rules.repeat.days` is 60 at most.
+    trace_months: int = Field(2, ge=2)

@@ -1,6 +1,8 @@
-"""How the commands print a matrix, a report and a comparison."""
+"""How the commands print a matrix, a report, a comparison and hot topics."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,10 +11,14 @@ from services.classification.domain.claim import Claim
 from services.classification.domain.evaluation import Comparison, Evaluation
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.score import Report
+from services.classification.domain.topic import Topic
+from services.classification.messages import Message
 
 MOST = 20  # kinds of change that are named
 MOST_CONFUSED = 10  # pairs of labels
 MOST_TEXT = 200  # characters of a cell
+MOST_MESSAGES = 5  # of a topic, and repeats
+_number = re.compile(r"\d{7,}")  # may name a person
 
 
 def matrix_lines(matrix: Matrix, full: bool) -> Iterator[str]:
@@ -143,3 +149,32 @@ def agreement_lines(found: Beside) -> Iterator[str]:
         f"{right.tickets} decided by a person: both right {right.both}, only in force {right.active}, "
         f"only shadow {right.shadow}, neither {right.neither}"
     )
+
+
+def topic_lines(
+    topics: Sequence[Topic], repeats: Sequence[tuple[int, int]], messages: Sequence[Message]
+) -> Iterator[str]:
+    """The hottest topics with some of their messages, and what was repeated; long numbers are masked."""
+
+    def line(place: int) -> str:
+        message = messages[place]
+        at = f"{message.at:%Y-%m-%d}  " if message.at else ""
+        return f"line {message.line:<6} {at}{_shown(message.title or message.text)}"
+
+    for rank, each in enumerate(topics, 1):
+        dates = sorted(at for place in each.messages if (at := messages[place].at))
+        span = f"  {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}" if dates else ""
+        yield (
+            f"{rank:3}. {_shown(each.title)}   heat {each.heat:.1f}: {len(each.messages)} messages of {each.people}"
+            f" people, {each.likes} likes{span}"
+        )
+        yield from (f"       {line(place)}" for place in each.messages[:MOST_MESSAGES])
+        if len(each.messages) > MOST_MESSAGES:
+            yield f"       and {len(each.messages) - MOST_MESSAGES} more"
+    chains = Counter(first for _, first in repeats)
+    yield f"{len(repeats)} messages repeat an earlier one of the same customer, in {len(chains)} chains; the longest:"
+    yield from (f"{count:8}  {line(first)}" for first, count in chains.most_common(MOST_MESSAGES))
+
+
+def _shown(text: str) -> str:
+    return _number.sub("*", " ".join(text.split()))[:60]

@@ -51,6 +51,17 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         f" SELECT id, t, t + interval '4 hours', '[]' FROM {BORN} b WHERE n % 50 = 0",
         f"INSERT INTO shadow SELECT id, 'm', NULL, 's', 1, 'v', 's', 1 FROM {BORN} b",
         f"INSERT INTO decision SELECT id, 's', 'm', 'r1', NULL, t, 60, 5 FROM {BORN} b WHERE n % 50 = 1",
+        f"""UPDATE ticket t SET repeat_of = t.id, repeats = b.n % 7 + 1 FROM {BORN} b WHERE t.id = b.id
+            AND b.n % 10 = 0""",
+        f"INSERT INTO trace SELECT k * 100000 + n % 3000, id, 0 FROM {BORN} b, generate_series(1, 3) k",
+        f"INSERT INTO arrival SELECT id, 'C04', '3201', 'C04-1' FROM {BORN} b WHERE n % 50 = 3",
+        """INSERT INTO usual SELECT 'C' || c, '3201', h, 2900, 2800, 5, 5
+            FROM generate_series(1, 60) c, generate_series(0, 167) h""",
+        """INSERT INTO hot_event SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid),
+            CASE WHEN n < 5 THEN 'open' ELSE 'closed' END, 'C04', '3201', 'C04-1', 'm', 't', 5, 0.1, 60, 30, now()
+            FROM generate_series(1, 1000) n""",
+        f"""INSERT INTO hot_member SELECT id, CAST(lpad(to_hex(n % 1000 + 1), 32, '0') AS uuid), 0.5, t, 'b'
+            FROM {BORN} b WHERE n % 2 = 0""",
     ),
     "dispatch": (
         f"""INSERT INTO ticket (ticket_id, state, channel, external_ref, agent_id, title, text, star, sensitive,

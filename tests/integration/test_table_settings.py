@@ -26,6 +26,7 @@ WANTED: Mapping[str, Mapping[str, set[str]]] = {
     "classification": {
         "ticket": {"fillfactor=90", BY_NUMBER, AT_ONCE},
         "review": {"fillfactor=70", BY_NUMBER, AT_ONCE},
+        "arrival": {BY_NUMBER, AT_ONCE},
     },
     "dispatch": {
         "ticket": {"fillfactor=80", SMALL_SHARE, AT_ONCE},

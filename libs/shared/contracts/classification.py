@@ -50,6 +50,8 @@ class TicketClassified(Event):
     margin: float  # 0-1, to the second best
     words: tuple[str, ...]  # what spoke for it, strongest first
     decided_by: str  # "model", "matrix" or the reviewer's principal
+    repeat_of: UUID | None = None  # the first ticket of the chain of repeats, never a repeat itself; None: it is none
+    repeats: int = 0  # tickets of that chain before this one
 
 
 class Candidate(Contract):
@@ -93,3 +95,45 @@ class MatrixPublished(Event, topic=REFERENCE, key="matrix_version"):
     departments: tuple[Department, ...]
     situations: int  # how many
     by: str
+
+
+class HotEventOpened(Event, topic=REFERENCE, key="hot_event_id"):
+    """So many tickets about one cause came in a short time that they are a hot event (突发聚集)."""
+
+    hot_event_id: UUID
+    situation: Situation  # of most of the first members
+    area_code: str | None  # prefix of every member's; None: theirs have none
+    title: str  # the words that most of the first members have in common
+    tickets: tuple[UUID, ...]  # the first ones, twenty at most; each has its own HotEventJoined
+    count: int  # members when it was opened
+    usual: float  # tickets that are usual for category, place and hour in as many minutes
+    minutes: int  # in which they came
+    matrix_version: str
+
+
+class HotEventJoined(Event):
+    """A ticket is a member of a hot event.
+
+    Also said of those that came before it was opened, and of tickets that a person has yet to classify.
+    """
+
+    ticket_id: UUID
+    hot_event_id: UUID
+    similarity: float  # of its text to what the members say, 0-1
+    by: str  # "classification" or a principal
+
+
+class HotEventLeft(Event):
+    """A person took a ticket out of a hot event; it does not join again by itself."""
+
+    ticket_id: UUID
+    hot_event_id: UUID
+    by: str  # principal
+
+
+class HotEventClosed(Event, topic=REFERENCE, key="hot_event_id"):
+    """No ticket joins any more by itself: the rate has fallen back, or a person says so."""
+
+    hot_event_id: UUID
+    members: int
+    by: str  # "classification" or a principal

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.classification.api import classification, draft, matrix, model, review, suggestion
+from services.classification.api import classification, draft, hot_event, matrix, model, review, suggestion
 
 router = APIRouter()
-for part in (classification, review, matrix, draft, suggestion, model):
+for part in (classification, review, hot_event, matrix, draft, suggestion, model):
     router.include_router(part.router)

@@ -1,13 +1,13 @@
 """For call centres: a ticket's classification, and a preview."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from libs.shared.contracts.intake import Customer, Place, Ticket
-from libs.shared.web import Caller, Refused, caller, problems, running
+from libs.shared.web import Caller, Refused, after, caller, cursor, problems, running
 from services.classification import store
 from services.classification.api import shape
 from services.classification.current import current
@@ -85,4 +85,36 @@ async def classification(request: Request, ticket_id: UUID, who: Reader) -> shap
         decided_by=row.decided_by,
         received_at=row.received_at,
         classified_at=row.classified_at,
+        repeat_of=row.repeat_of,
+        repeats=row.repeats,
     )
+
+
+@router.get(
+    "/v1/tickets/{ticket_id}/repeats",
+    tags=["classification"],
+    summary="The chain of repeats a ticket belongs to",
+    responses=problems(404, 422),
+)
+async def repeats(
+    request: Request,
+    ticket_id: UUID,
+    who: Reader,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    after_: Annotated[str | None, Query(alias="after", max_length=500, description="`next` of the page before")] = None,
+) -> shape.Chain:
+    """From the first ticket on, this one among them; alone where nothing was repeated."""
+    row = await store.ticket.one(running(request), ticket_id)
+    if row is None:
+        raise Refused(404, "Not found", "no such ticket has come here")
+    [behind] = after(after_, _number) or (-1,)
+    rows = await store.repeat.chain(running(request), row.repeat_of or ticket_id, behind, limit + 1)
+    shown = [shape.ChainTicket(ticket_id=each.id, **each._asdict()) for each in rows[:limit]]
+    return shape.Chain(items=shown, next=cursor(shown[-1].repeats) if len(rows) > limit else None)
+
+
+def _number(value: Any) -> int:
+    """A place in a chain. Raises ValueError."""
+    if type(value) is not int or not -1 <= value < 2**31:
+        raise ValueError
+    return value

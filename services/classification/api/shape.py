@@ -86,6 +86,27 @@ class TicketClassification(Judged):
     state: str = Field(description="classified, review, or split: then its parts are tickets of their own")
     received_at: datetime
     classified_at: datetime | None
+    repeat_of: UUID | None = Field(description="the first ticket of the chain of repeats; null: it repeats none")
+    repeats: int = Field(description="tickets of that chain before this one")
+
+
+class ChainTicket(BaseModel):
+    """A ticket of a chain of repeats."""
+
+    ticket_id: UUID
+    repeats: int = Field(description="tickets of the chain before this one; 0: the first one")
+    situation: str = Field(description="code")
+    state: str = Field(description="classified or review")
+    title: str
+    channel: Channel
+    received_at: datetime
+
+
+class Chain(BaseModel):
+    """A page of a chain of repeats, in its order."""
+
+    items: list[ChainTicket]
+    next: str | None
 
 
 class MatrixSituation(BaseModel):
@@ -352,3 +373,79 @@ class ShadowView(BaseModel):
         result = asdict(found.agreement)
         result["leads"] = [LeadPair(active=a, shadow=b, tickets=n) for a, b, n in found.agreement.leads]
         return cls(shadow_version=found.shadow_version, model_version=found.model_version, days=days, **result)
+
+
+class HotEventView(BaseModel):
+    """A hot event (突发聚集): tickets about one cause."""
+
+    hot_event_id: UUID
+    state: Literal["open", "closed"]
+    title: str = Field(description="words that most of the first members have in common")
+    situation: Situation = Field(description="of most of the first members")
+    area_code: str | None = Field(description="prefix of every member's; null: theirs have none")
+    members: int
+    opened_with: int = Field(description="members when it was opened")
+    usual: float = Field(description="tickets that were usual in as many minutes")
+    minutes: int = Field(description="in which the first ones came")
+    opened_at: datetime
+    closed_at: datetime | None
+    closed_by: str | None = Field(description="classification, or who closed it")
+    reason: str | None = Field(description="why it was closed")
+
+
+class HotEventPage(BaseModel):
+    """One page of hot events."""
+
+    items: list[HotEventView]
+    next: str | None
+
+
+class HotEventMember(BaseModel):
+    """A ticket that is a member, or was."""
+
+    ticket_id: UUID
+    title: str
+    situation: str = Field(description="code")
+    similarity: float = Field(description="of its text to what the members say, 0-1")
+    joined_at: datetime
+    joined_by: str = Field(description="classification, or who put it in")
+    join_reason: str | None
+    left_at: datetime | None = Field(description="null: it is a member")
+    left_by: str | None
+    leave_reason: str | None
+
+
+class HotEventDetail(HotEventView):
+    """A hot event with a page of its members."""
+
+    items: list[HotEventMember]
+    next: str | None
+
+
+class CloseBody(Body):
+    """Why."""
+
+    reason: str | None = Field(None, max_length=2000)
+
+
+class TicketsBody(Body):
+    """Which tickets, and why."""
+
+    tickets: tuple[UUID, ...] = Field(min_length=1, max_length=500)
+    reason: str | None = Field(None, max_length=2000)
+
+
+class HotEventClosedAnswer(BaseModel):
+    """An event that is closed."""
+
+    hot_event_id: UUID
+    state: Literal["closed"]
+    closed_by: str = Field(description="who did so first")
+
+
+class HotEventChanged(BaseModel):
+    """What a change of members came to."""
+
+    hot_event_id: UUID
+    changed: list[UUID] = Field(description="the tickets for which something is different now")
+    members: int

@@ -51,6 +51,7 @@ class Verdict:
     urgency: Urgency
     risk: Risk
     sure: bool  # else a person decides
+    points: int = 0  # of grievance risk, before repeats
 
 
 def label_situations(matrix: Matrix, labels: Sequence[str]) -> tuple[tuple[int, ...], ...]:
@@ -113,6 +114,7 @@ class Classifier:
         judged = self.judge(reading)
         situation, rules, text = self.matrix.situations[judged.best], self.matrix.rules, reading.whole
         kind = rule.business_type(rules, ticket, text, situation.business_type)
+        points = rule.risk_points(rules, ticket, text, kind)
         ranked = [(self.matrix.situations[i].code, float(judged.probabilities[i])) for i in _best(judged.probabilities)]
         return Verdict(
             situation=situation,
@@ -123,8 +125,9 @@ class Classifier:
             business_type=kind,
             complaint_object=rule.complaint_object(rules, ticket, text, situation.complaint_object),
             urgency=rule.urgency(rules, ticket, text, kind, situation.urgency),
-            risk=rule.risk(rules, ticket, text, kind),
+            risk=rule.risk(rules, points),
             sure=judged.probability >= rules.review.probability and judged.margin >= rules.review.margin,
+            points=points,
         )
 
     def _combine(self, matrix_says: Probabilities, model_says: Probabilities) -> Probabilities:

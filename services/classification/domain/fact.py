@@ -1,5 +1,6 @@
 """What is said about a ticket: the events, made of a verdict or of a person's decision."""
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from libs.shared.contracts.intake import BusinessType, Ticket
 from . import place, route, rule
 from .classifier import Verdict
 from .matrix import Matrix, Situation
+from .repeat import NONE, Repeat
 from .text import whole
 
 
@@ -45,6 +47,7 @@ def classified(
     at: datetime,
     by: str,
     model_version: str | None,
+    repeat: Repeat = NONE,
 ) -> TicketClassified:
     """The ticket has its situation, and its departments as of `at`; `by`: model, matrix or the reviewer's principal."""
     found = verdict.situation
@@ -71,16 +74,30 @@ def classified(
         margin=verdict.margin,
         words=verdict.words,
         decided_by=by,
+        repeat_of=repeat.first,
+        repeats=repeat.repeats,
     )
 
 
+def repeated(matrix: Matrix, verdict: Verdict, repeats: int) -> Verdict:
+    """The verdict with the grievance risk that so many tickets before it give."""
+    return replace(verdict, risk=rule.risk(matrix.rules, verdict.points, repeats)) if repeats else verdict
+
+
 def decided(
-    ticket: Ticket, matrix: Matrix, code: str, business_type: BusinessType | None, urgency: Urgency | None
+    ticket: Ticket,
+    matrix: Matrix,
+    code: str,
+    business_type: BusinessType | None,
+    urgency: Urgency | None,
+    *,
+    repeats: int = 0,
 ) -> Verdict:
     """A person's decision as a verdict: certain; what the person left open is found as for any ticket."""
     found = matrix.situations[matrix.by_code[code]]
     text = whole(ticket.title, ticket.text)
     kind = business_type or rule.business_type(matrix.rules, ticket, text, found.business_type)
+    points = rule.risk_points(matrix.rules, ticket, text, kind)
     return Verdict(
         situation=found,
         probability=1.0,
@@ -90,6 +107,7 @@ def decided(
         business_type=kind,
         complaint_object=rule.complaint_object(matrix.rules, ticket, text, found.complaint_object),
         urgency=urgency or rule.urgency(matrix.rules, ticket, text, kind, found.urgency),
-        risk=rule.risk(matrix.rules, ticket, text, kind),
+        risk=rule.risk(matrix.rules, points, repeats),
         sure=True,
+        points=points,
     )

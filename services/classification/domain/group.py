@@ -1,4 +1,7 @@
-"""Near-duplicate groups: texts of one group never stand on both sides of a split, so a hold-out is really unseen."""
+"""Near-duplicate groups: texts of one group never stand on both sides of a split, so a hold-out is really unseen.
+
+What they are found by, shingles and MinHash, serves whoever asks how alike two texts are.
+"""
 
 import hashlib
 from collections import defaultdict
@@ -6,14 +9,20 @@ from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .text import words
+
+Shingles = NDArray[np.uint64]  # CRC-32 of every distinct run of characters of a text, ascending
 
 SHINGLE = 3  # characters
 BANDS, ROWS = 32, 3  # of MinHash: texts that share half of their shingles fall together with 98.6 %
 ALIKE = 0.5  # share of shingles in common from which two texts are one group
 CROWD = 50  # different texts of one band that a further text is compared with
 _PRIME = 4_294_967_311  # the first above 2^32; factors below 2^31 keep every product within 64 bits
+_random = np.random.default_rng(20260101)
+_FACTORS = _random.integers(1, 1 << 31, BANDS * ROWS, np.uint64)[:, None]
+_TERMS = _random.integers(0, _PRIME, BANDS * ROWS, np.uint64)[:, None]
 
 
 def digest(text: str) -> int:
@@ -38,18 +47,18 @@ def groups(texts: Sequence[str], given: Sequence[str] | None = None) -> list[int
         first: dict[str, int] = {}
         for item, name in enumerate(given):
             parents[root(item)] = root(first.setdefault(name, item))
-    shingles = [_shingles(text) for text in texts]
-    signatures = _signatures(shingles)
+    shingled = [shingles("".join(words(text))) for text in texts]
+    signatures = [signature(each, BANDS * ROWS) if len(each) else each for each in shingled]
     for band in range(BANDS):
         buckets: dict[bytes, list[int]] = defaultdict(list)
         for item in range(len(texts)):
-            if len(shingles[item]):
-                buckets[signatures[item, band * ROWS : (band + 1) * ROWS].tobytes()].append(item)
+            if len(shingled[item]):
+                buckets[signatures[item][band * ROWS : (band + 1) * ROWS].tobytes()].append(item)
         for bucket in buckets.values():
             different: list[int] = []  # texts of the bucket that are not alike
             for item in bucket:
                 alike = next(
-                    (o for o in different if root(o) == root(item) or _near(shingles[o], shingles[item])), None
+                    (o for o in different if root(o) == root(item) or _near(shingled[o], shingled[item])), None
                 )
                 if alike is not None:
                     parents[root(item)] = root(alike)
@@ -58,30 +67,26 @@ def groups(texts: Sequence[str], given: Sequence[str] | None = None) -> list[int
     return [root(item) for item in range(len(texts))]
 
 
-def _shingles(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
-    joined = "".join(words(text))
-    runs = {joined[at : at + SHINGLE] for at in range(max(1, len(joined) - SHINGLE + 1))} if joined else set()
+def shingles(joined: str, length: int = SHINGLE) -> Shingles:
+    """The shingles of a text's words, written without blanks; none of a text without words."""
+    runs = {joined[at : at + length] for at in range(max(1, len(joined) - length + 1))} if joined else set()
     return np.array(sorted(crc32(run.encode()) for run in runs), np.uint64)
 
 
-def _signatures(
-    shingles: "Sequence[np.ndarray[tuple[int], np.dtype[np.uint64]]]",
-) -> "np.ndarray[tuple[int, int], np.dtype[np.uint64]]":
-    random = np.random.default_rng(20260101)
-    factors = random.integers(1, 1 << 31, BANDS * ROWS, np.uint64)[:, None]
-    terms = random.integers(0, _PRIME, BANDS * ROWS, np.uint64)[:, None]
-    signatures = np.zeros((len(shingles), BANDS * ROWS), np.uint64)
-    for item, each in enumerate(shingles):
-        if len(each):
-            signatures[item] = ((each[None, :] * factors + terms) % np.uint64(_PRIME)).min(axis=1)
-    return signatures
+def signature(of: Shingles, length: int) -> NDArray[np.uint64]:
+    """So many MinHash values (at most BANDS * ROWS) of at least one shingle; two texts have as many of them in common
+    as of their shingles, on average.
+    """
+    least: NDArray[np.uint64] = ((of[None, :] * _FACTORS[:length] + _TERMS[:length]) % np.uint64(_PRIME)).min(axis=1)
+    return least
 
 
-def _near(
-    one: "np.ndarray[tuple[int], np.dtype[np.uint64]]", other: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
-) -> bool:
-    """Whether two texts share enough of their shingles to be one."""
-    if min(len(one), len(other)) < ALIKE * max(len(one), len(other)):
-        return False
+def share(one: Shingles, other: Shingles) -> float:
+    """Share of shingles in common (Jaccard), 0-1."""
     common = len(np.intersect1d(one, other, assume_unique=True))
-    return common >= ALIKE * (len(one) + len(other) - common)
+    return common / max(1, len(one) + len(other) - common)
+
+
+def _near(one: Shingles, other: Shingles) -> bool:
+    """Whether two texts share enough of their shingles to be one."""
+    return min(len(one), len(other)) >= ALIKE * max(len(one), len(other)) and share(one, other) >= ALIKE

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from itertools import groupby
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject,
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
 from .place import Area
 from .route import TIMEZONE, Calendar, Hours, Route
-from .rule import ReviewRule, RiskRule, RiskWords, Rules, TypeWords
+from .rule import HotEventRule, RepeatRule, ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
@@ -108,6 +108,7 @@ class _RiskRow(_Row):
     complaint_points: int = Field(0, ge=0, le=100)
     channels: dict[Channel, int] = Field(default_factory=dict)
     words: tuple[_RiskWordsRow, ...] = ()
+    repeat_points: int = Field(0, ge=0, le=100)
 
 
 _Minutes = Annotated[int, Field(ge=1, le=43_200)]
@@ -124,12 +125,33 @@ class _ReviewRow(_Row):
     star_minutes: dict[Star, _Minutes] = Field(default_factory=dict)
 
 
+_REPEAT, _HOT_EVENT = RepeatRule(), HotEventRule()  # what holds where a pack says nothing
+
+
+class _RepeatRow(_Row):
+    days: int = Field(_REPEAT.days, ge=1, le=60)
+    customer: float = Field(_REPEAT.customer, gt=0, le=1)
+    place: float = Field(_REPEAT.place, gt=0, le=1)
+    area: float = Field(_REPEAT.area, gt=0, le=1)
+
+
+class _HotEventRow(_Row):
+    least: int = Field(_HOT_EVENT.least, ge=3, le=1000)
+    minutes: int = Field(_HOT_EVENT.minutes, ge=5, le=1440)
+    times: float = Field(_HOT_EVENT.times, ge=1, le=1000)
+    alike: float = Field(_HOT_EVENT.alike, gt=0, le=1)
+    place_digits: int = Field(_HOT_EVENT.place_digits, ge=1, le=12)
+    calm_minutes: int = Field(_HOT_EVENT.calm_minutes, ge=5, le=10_080)
+
+
 class _RulesRow(_Row):
     business_types: tuple[_TypeRow, ...] = ()
     internal_words: tuple[Word, ...] = ()
     urgent_words: tuple[Word, ...] = ()
     risk: _RiskRow
     review: _ReviewRow
+    repeat: _RepeatRow = _RepeatRow()
+    hot_event: _HotEventRow = _HotEventRow()
 
 
 class _HoursRow(_Row):
@@ -468,6 +490,7 @@ def _rules(row: _RulesRow) -> Rules:
             complaint_points=row.risk.complaint_points,
             channels=tuple(row.risk.channels.items()),
             words=tuple(RiskWords(each.points, _words(each.words)) for each in row.risk.words),
+            repeat_points=row.risk.repeat_points,
         ),
         review=ReviewRule(
             probability=row.review.probability,
@@ -478,6 +501,8 @@ def _rules(row: _RulesRow) -> Rules:
             channel_minutes=tuple(row.review.channel_minutes.items()),
             star_minutes=tuple(row.review.star_minutes.items()),
         ),
+        repeat=RepeatRule(**row.repeat.model_dump()),
+        hot_event=HotEventRule(**row.hot_event.model_dump()),
     )
 
 
@@ -493,6 +518,8 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
             "complaint_points": risk.complaint_points,
             "channels": dict(risk.channels),
             "words": [{"points": each.points, "words": list(each.words)} for each in risk.words],
+            # Rules that came later stand there only where they say something: older versions keep their digests.
+            **({"repeat_points": risk.repeat_points} if risk.repeat_points else {}),
         },
         "review": {
             "probability": review.probability,
@@ -503,4 +530,6 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
             "channel_minutes": dict(review.channel_minutes),
             "star_minutes": {str(star): minutes for star, minutes in review.star_minutes},  # JSON has no other keys
         },
+        **({"repeat": asdict(rules.repeat)} if rules.repeat != _REPEAT else {}),
+        **({"hot_event": asdict(rules.hot_event)} if rules.hot_event != _HOT_EVENT else {}),
     }

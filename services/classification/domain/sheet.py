@@ -314,15 +314,17 @@ def _rules(book: _Book) -> dict[str, Any]:
                 field = rule.replace("review_", "") + "_minutes"
                 here = ("rules", "review", field, key)
                 rules["review"].setdefault(field, {})[key] = value
-            case "risk" | "review" if key:
-                rules[rule][key] = value
+            case "risk" | "review" | "repeat" | "hot_event" if key:
+                rules.setdefault(rule, {})[key] = value
             case _:
                 known = (
                     "business_type, internal_words, urgent_words, risk, risk_channel, risk_words, review, "
-                    "review_channel or review_star"
+                    "review_channel, review_star, repeat"
                 )
                 cell = f"sheet {RULES}, row {number}"
-                book.faults.append(Problem(f"rule '{rule}'", f"is none of {known}, or lacks its 项 (key)", cell))
+                book.faults.append(
+                    Problem(f"rule '{rule}'", f"is none of {known} or hot_event, or lacks its 项 (key)", cell)
+                )
         book.put_row(here, RULES, number, ())
     return rules
 
@@ -421,7 +423,8 @@ def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:
     for rule in ("internal_words", "urgent_words"):
         if rules[rule]:
             yield [rule, "", "\n".join(rules[rule])]
-    yield from (["risk", key, risk[key]] for key in ("high_from", "sensitive_points", "complaint_points"))
+    numbers = ("high_from", "sensitive_points", "complaint_points", "repeat_points")
+    yield from (["risk", key, risk[key]] for key in numbers if key in risk)
     yield from (["risk_channel", channel, points] for channel, points in risk["channels"].items())
     yield from (["risk_words", each["points"], "\n".join(each["words"])] for each in risk["words"])
     for key, value in rules["review"].items():
@@ -429,6 +432,8 @@ def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:
             yield from ([f"review_{key.removesuffix('_minutes')}", each, minutes] for each, minutes in value.items())
         else:
             yield ["review", key, value]
+    for rule in ("repeat", "hot_event"):
+        yield from ([rule, key, value] for key, value in rules.get(rule, {}).items())
 
 
 def _sheet(sheet: "Worksheet", columns: Mapping[str, str], rows: list[list[Any]]) -> None:

@@ -1,5 +1,7 @@
-"""Every query of classification: matrix versions, drafts and models, tickets and their classification, reviews."""
+"""Every query of classification: matrix versions, drafts and models, tickets and their classification, repeats, hot
+events, reviews.
+"""
 
-from services.classification.store import draft, registry, review, shadow, suggestion, ticket
+from services.classification.store import draft, hot_event, registry, repeat, review, shadow, suggestion, ticket
 
-__all__ = ["draft", "registry", "review", "shadow", "suggestion", "ticket"]
+__all__ = ["draft", "hot_event", "registry", "repeat", "review", "shadow", "suggestion", "ticket"]

@@ -10,21 +10,38 @@ from sqlalchemy import Row, text
 from libs.shared.contracts.intake import Ticket
 from libs.shared.db import Transaction
 from libs.shared.service import Running
+from services.classification.domain import sketch
 from services.classification.domain.classifier import Verdict
+from services.classification.domain.hot_event import Cell
+from services.classification.domain.matrix import Matrix
+from services.classification.domain.repeat import Mark, Repeat
 
+# New tickets, what they are looked for under, and their places in the queue of the watch for hot events.
 ADD = text("""
+    WITH added AS (
     INSERT INTO ticket (id, ticket, state, situation, matrix_version, model_version, probability, margin, words,
-        decided_by, business_type, complaint_object, urgency, risk, received_at, classified_at)
+        decided_by, business_type, complaint_object, urgency, risk, received_at, classified_at, repeat_of, repeats,
+        sketch)
     SELECT id, CAST(ticket AS jsonb), state, situation, matrix_version, model_version, probability, margin,
         string_to_array(words, ' '), decided_by, business_type, complaint_object, urgency, risk, :now,
-        CASE state WHEN 'classified' THEN CAST(:now AS timestamptz) END
+        CASE state WHEN 'classified' THEN CAST(:now AS timestamptz) END, repeat_of, repeats, sketch
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS text[]), CAST(:states AS text[]), CAST(:situations AS text[]),
         CAST(:matrix_versions AS text[]), CAST(:model_versions AS text[]), CAST(:probabilities AS float8[]),
         CAST(:margins AS float8[]), CAST(:words AS text[]), CAST(:deciders AS text[]),
-        CAST(:business_types AS text[]), CAST(:objects AS text[]), CAST(:urgencies AS text[]), CAST(:risks AS text[]))
+        CAST(:business_types AS text[]), CAST(:objects AS text[]), CAST(:urgencies AS text[]), CAST(:risks AS text[]),
+        CAST(:firsts AS uuid[]), CAST(:repeats AS int[]), CAST(:sketches AS bytea[]))
         AS n(id, ticket, state, situation, matrix_version, model_version, probability, margin, words, decided_by,
-            business_type, complaint_object, urgency, risk)
-    ON CONFLICT (id) DO NOTHING RETURNING id""")
+            business_type, complaint_object, urgency, risk, repeat_of, repeats, sketch)
+    ON CONFLICT (id) DO NOTHING RETURNING id, situation),
+    traced AS (
+    INSERT INTO trace (key, ticket_id, known) SELECT k.key, k.id, k.known
+    FROM unnest(CAST(:keys AS bigint[]), CAST(:key_ids AS uuid[]), CAST(:knowns AS smallint[])) AS k(key, id, known)
+    JOIN added USING (id) ON CONFLICT DO NOTHING),
+    arrived AS (
+    INSERT INTO arrival (ticket_id, category, place, situation) SELECT id, w.category, w.place, situation
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:categories AS text[]), CAST(:places AS text[])) AS w(id, category, place)
+    JOIN added USING (id))
+    SELECT id FROM added""")
 DECIDE = text("""
     UPDATE ticket t SET state = 'classified', situation = :situation, matrix_version = :matrix_version,
         model_version = NULL, probability = 1, margin = 1, words = '{}', decided_by = :by,
@@ -47,21 +64,26 @@ class Classified:
     ticket_id: UUID
     ticket: Ticket
     verdict: Verdict
-    matrix_version: str
+    matrix: Matrix
     model_version: str | None
+    mark: Mark
+    repeat: Repeat
+    cell: Cell
     by: str  # model, matrix, or the principal of who split the ticket that it is a part of
 
 
 async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
     """Keep new tickets with their classification; gives the ids of those not known before."""
     verdicts = [item.verdict for item in items]
+    keys = [(key.value, item.ticket_id, key.known) for item in items for key in item.mark.keys]
+    keys += [(item.cell.key, item.ticket_id, 0) for item in items]
     rows = await tx.rows(
         ADD,
         ids=[item.ticket_id for item in items],
         tickets=[item.ticket.model_dump_json() for item in items],
         states=["classified" if verdict.sure else "review" for verdict in verdicts],
         situations=[verdict.situation.code for verdict in verdicts],
-        matrix_versions=[item.matrix_version for item in items],
+        matrix_versions=[item.matrix.version for item in items],
         model_versions=[item.model_version for item in items],
         probabilities=[verdict.probability for verdict in verdicts],
         margins=[verdict.margin for verdict in verdicts],
@@ -71,6 +93,14 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
         objects=[verdict.complaint_object for verdict in verdicts],
         urgencies=[verdict.urgency for verdict in verdicts],
         risks=[verdict.risk for verdict in verdicts],
+        firsts=[item.repeat.first for item in items],
+        repeats=[item.repeat.repeats for item in items],
+        sketches=[sketch.dump(item.mark.sketch) for item in items],
+        keys=[key for key, _, _ in keys],
+        key_ids=[ticket_id for _, ticket_id, _ in keys],
+        knowns=[known for _, _, known in keys],
+        categories=[item.cell.category for item in items],
+        places=[item.cell.place for item in items],
         now=tx.now,
     )
     return {row.id for row in rows}

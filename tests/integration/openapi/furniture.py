@@ -9,6 +9,7 @@ from libs.shared.contracts.classification import TicketClassified
 from libs.shared.contracts.dispatch import TicketAnswered, WorkOrderAssigned
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.events import Envelope, Event, header_pairs, uuid7
+from services.classification import watch
 from services.classification.main import service as classification
 from services.dispatch.main import service as dispatch
 from services.intake.main import service as intake
@@ -84,8 +85,17 @@ async def _classification(h: Harness) -> Names:
     clear = [received("电表走得太快，多收了电费，请核实", ticket_id=uuid7(datetime.now(UTC))) for _ in range(MANY // 2)]
     doubtful = [received("能不能快点", ticket_id=uuid7(datetime.now(UTC))) for _ in range(MANY)]
     await h.hear(*clear, *doubtful)
+    for area in range(MANY):  # as many hot events
+        place = {"area_code": f"3201020{area + 10}"}
+        text = "梧桐里小区全停电了，什么时候来电"
+        await h.hear(*(received(text, ticket_id=uuid7(datetime.now(UTC)), place=place) for _ in range(8)))
+    while (await watch.tick(h.running)) is not None:
+        pass
+    events = await h.rows("SELECT hot_event_id FROM hot_event ORDER BY hot_event_id")
+    await h.said()
     ids = [str(event.ticket_id) for event in (*doubtful, *clear)]
-    return {"ticket_id": ids, "situation": ["D03-2", "E02-1"]}
+    hot = [str(row.hot_event_id) for row in events]
+    return {"ticket_id": ids, "situation": ["D03-2", "E02-1"], "hot_event_id": hot}
 
 
 async def _dispatch(h: Harness) -> Names:

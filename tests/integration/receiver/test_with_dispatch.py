@@ -70,7 +70,8 @@ def tickets(every: int) -> Iterator[TicketClassified]:
                 opened_at=datetime.fromisoformat(row["opened_at"]),
             )
             verdict = classifier.classify(ticket)
-            yield fact.classified(uuid7(ticket.opened_at), ticket, MATRIX, verdict, by="matrix", model_version=None)
+            at = ticket.opened_at
+            yield fact.classified(uuid7(at), ticket, MATRIX, verdict, at=at, by="matrix", model_version=None)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import yaml
 from services.classification import packs
 from services.classification.domain import pack, sheet
 from services.classification.domain.matrix import MatrixError
+from services.classification.domain.rule import HotEventRule, RepeatRule
 
 POWER = pack.read(packs.text("power_95598"))
 CITY = pack.read(packs.text("city_12345"))
@@ -127,6 +128,38 @@ def test_same_content_has_the_same_version_and_a_changed_cell_another() -> None:
     assert before == pack.read(yaml.safe_dump(raw, indent=8)).version
     situations(raw)[0]["urgency"] = "urgent"
     assert pack.read(yaml.safe_dump(raw)).version != before
+
+
+def test_rules_that_a_pack_does_not_name_have_defaults_and_leave_its_version_as_it_was() -> None:
+    plain = pack.read(yaml.safe_dump(small()))
+    assert (plain.rules.repeat, plain.rules.hot_event) == (RepeatRule(), HotEventRule())
+    assert plain.rules.risk.repeat_points == 0
+    assert pack.form(plain)["rules"].keys() & {"repeat", "hot_event"} == set()
+    raw = small()
+    raw["rules"] |= {"repeat": {"days": 30}, "hot_event": {"least": 5}}
+    assert pack.read(yaml.safe_dump(raw)).version == plain.version, "they say what holds anyway"
+
+
+def test_rules_for_repeats_and_hot_events_come_back_from_yaml_and_workbook() -> None:
+    raw = small()
+    raw["rules"]["risk"]["repeat_points"] = 2
+    raw["rules"] |= {"repeat": {"days": 7, "area": 0.75}, "hot_event": {"least": 9, "times": 2.5}}
+    matrix = pack.read(yaml.safe_dump(raw))
+    assert matrix.rules.repeat == RepeatRule(days=7, area=0.75)
+    assert matrix.rules.hot_event == HotEventRule(least=9, times=2.5)
+    assert matrix.rules.risk.repeat_points == 2
+    assert pack.read(pack.write(pack.form(matrix))) == matrix
+    assert sheet.read(sheet.write(pack.form(matrix))) == matrix
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "value"),
+    [("repeat", "days", 61), ("repeat", "area", 1.1), ("hot_event", "least", 2), ("hot_event", "leest", 9)],
+)
+def test_wrong_thresholds_are_named(rule: str, key: str, value: float) -> None:
+    raw = small()
+    raw["rules"][rule] = {key: value}
+    assert [fault for fault in faults(raw) if fault.startswith(f"rules.{rule}.{key}")], faults(raw)
 
 
 def test_nearest_level_gives_a_key() -> None:

@@ -64,20 +64,23 @@ def test_urgency(text: str, kind: BusinessType, sensitive: bool, usual: Urgency,
 
 
 @pytest.mark.parametrize(
-    ("fields", "text", "kind", "expected"),
+    ("fields", "text", "kind", "repeats", "expected"),
     [
-        ({}, "停电了", "fault", "normal"),
-        ({}, "再不处理我就找记者曝光", "fault", "high"),
-        ({"channel": "12398"}, "停电了", "opinion", "high"),
-        ({"channel": "12345"}, "停电了", "opinion", "normal"),
-        ({"channel": "12345"}, "停电了", "complaint", "high"),
-        ({}, "多次反映，没人管", "opinion", "high"),
-        ({}, "多次反映", "complaint", "normal"),
-        ({"customer": Customer(sensitive=True)}, "多次反映", "complaint", "high"),
+        ({}, "停电了", "fault", 2, "normal"),
+        ({}, "停电了", "fault", 3, "high"),
+        ({}, "停电了", "fault", 0, "normal"),
+        ({}, "再不处理我就找记者曝光", "fault", 0, "high"),
+        ({"channel": "12398"}, "停电了", "opinion", 0, "high"),
+        ({"channel": "12345"}, "停电了", "opinion", 0, "normal"),
+        ({"channel": "12345"}, "停电了", "complaint", 0, "high"),
+        ({}, "多次反映，没人管", "opinion", 0, "high"),
+        ({}, "多次反映", "complaint", 0, "normal"),
+        ({"customer": Customer(sensitive=True)}, "多次反映", "complaint", 0, "high"),
     ],
 )
-def test_grievance_risk(fields: dict[str, Any], text: str, kind: BusinessType, expected: Risk) -> None:
-    assert rule.risk(RULES, ticket(**fields), text, kind) == expected
+def test_grievance_risk(fields: dict[str, Any], text: str, kind: BusinessType, repeats: int, expected: Risk) -> None:
+    points = rule.risk_points(RULES, ticket(**fields), text, kind)
+    assert rule.risk(RULES, points, repeats) == expected
 
 
 @pytest.mark.parametrize(

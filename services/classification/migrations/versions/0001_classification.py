@@ -1,4 +1,6 @@
-"""Matrix versions, models, what is in force, tickets with their classification, the review queue, decisions."""
+"""Matrix versions, models, what is in force, tickets with their classification, the review queue, decisions; what
+tickets are compared by, hot events and their members.
+"""
 
 from alembic import op
 
@@ -66,10 +68,12 @@ def upgrade() -> None:
         " CHECK (state IN ('classified', 'review', 'split')), situation text NOT NULL, matrix_version text NOT NULL,"
         " model_version text, probability real NOT NULL, margin real NOT NULL, words text[] NOT NULL,"
         " decided_by text NOT NULL, business_type text NOT NULL, complaint_object text NOT NULL, urgency text NOT NULL,"
-        " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz) PARTITION BY RANGE (id)"
+        " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz, repeat_of uuid,"
+        " repeats int NOT NULL DEFAULT 0, sketch bytea NOT NULL DEFAULT '') PARTITION BY RANGE (id)"
     )
     op.execute(f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 90, {VACUUM})")
     op.execute("CREATE INDEX ticket_in_review ON ticket (id) WHERE state = 'review'")
+    op.execute("CREATE INDEX ticket_repeats ON ticket (repeat_of, repeats) WHERE repeat_of IS NOT NULL")
     # The queue: a row goes with its decision.
     op.execute(
         "CREATE TABLE review (ticket_id uuid PRIMARY KEY, opened_at timestamptz NOT NULL, due_at timestamptz NOT NULL,"
@@ -92,11 +96,44 @@ def upgrade() -> None:
         " shadow_situation text NOT NULL, shadow_probability real NOT NULL) PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE shadow_default PARTITION OF shadow DEFAULT")
+    # What a ticket is looked for under: customer, place, bands of its text, and the cell in which it may be hot.
+    op.execute(
+        "CREATE TABLE trace (key bigint, ticket_id uuid, known smallint NOT NULL, PRIMARY KEY (key, ticket_id))"
+        " PARTITION BY RANGE (ticket_id)"
+    )
+    op.execute("CREATE TABLE trace_default PARTITION OF trace DEFAULT")
+    # New tickets on their way to the watch for hot events, which takes them out.
+    op.execute(
+        "CREATE TABLE arrival (ticket_id uuid PRIMARY KEY, category text NOT NULL, place text NOT NULL,"
+        f" situation text NOT NULL) WITH ({VACUUM})"
+    )
+    # How many tickets are usual, by hour of the week.
+    op.execute(
+        "CREATE TABLE usual (category text, place text, hour smallint, week int NOT NULL, first_week int NOT NULL,"
+        " tickets double precision NOT NULL, mean double precision NOT NULL, PRIMARY KEY (category, place, hour))"
+        " WITH (fillfactor = 70)"
+    )
+    op.execute("CREATE INDEX usual_by_week ON usual (week)")
+    op.execute(
+        "CREATE TABLE hot_event (hot_event_id uuid PRIMARY KEY,"
+        " state text NOT NULL CHECK (state IN ('open', 'closed')), category text NOT NULL, place text NOT NULL,"
+        " situation text NOT NULL, matrix_version text NOT NULL, title text NOT NULL, opened_with int NOT NULL,"
+        " usual double precision NOT NULL, minutes int NOT NULL, members int NOT NULL, opened_at timestamptz NOT NULL,"
+        " closed_at timestamptz, closed_by text, reason text) WITH (fillfactor = 70)"
+    )
+    op.execute("CREATE INDEX hot_event_by_state ON hot_event (state, hot_event_id)")
+    op.execute(
+        "CREATE TABLE hot_member (ticket_id uuid, hot_event_id uuid, similarity real NOT NULL,"
+        " joined_at timestamptz NOT NULL, joined_by text NOT NULL, join_reason text, left_at timestamptz, left_by text,"
+        " leave_reason text, PRIMARY KEY (ticket_id, hot_event_id)) PARTITION BY RANGE (ticket_id)"
+    )
+    op.execute("CREATE TABLE hot_member_default PARTITION OF hot_member DEFAULT")
+    op.execute("CREATE INDEX hot_member_of_event ON hot_member (hot_event_id, ticket_id)")
 
 
 def downgrade() -> None:
     """Drop them."""
     op.execute(
-        "DROP TABLE shadow, decision, review, ticket, trial, draft_change, draft, suggestion, activation, training,"
-        " model, matrix"
+        "DROP TABLE hot_member, hot_event, usual, arrival, trace, shadow, decision, review, ticket, trial,"
+        " draft_change, draft, suggestion, activation, training, model, matrix"
     )

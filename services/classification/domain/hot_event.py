@@ -1,0 +1,312 @@
+"""Hot events (突发聚集): tickets about one cause, found by more of them than usual that say the same."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import rjieba
+
+from libs.shared.contracts.intake import Ticket
+
+from . import repeat
+from .rule import HotEventRule
+from .sketch import Sketch
+from .stopword import STOP_WORDS
+from .text import Reading, normal
+
+BY: Final = "classification"  # who opens, joins and closes by itself
+CHANCE = 1e-4  # that so many tickets come where as many as usual are expected, below which it is no chance
+FLOOR = 0.1  # tickets in a window that are expected at least
+KEEP = 0.75  # of what was usual a week before: half of it is forgotten in 2.4 weeks
+MESSAGES_ALIKE = 0.25  # likeness, by words weighted by how rare they are, of messages about one cause
+ELSEWHERE = 1.6  # times the likeness that a ticket of another category needs
+MERGED = 200  # clusters, the largest, of which any two may become one
+MERGE = 1.8  # times the likeness of a text to a cluster that two clusters need
+TITLE_WORDS = 5
+TITLE_SHARE = 0.4  # of the members that say a word of the title
+HOURS = 168  # of a week
+_MONDAY = 72  # hours from Monday to the Thursday on which time began
+_HOUR = 3_600_000  # ms
+
+Words = Collection[int]  # what of a text is compared: hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where tickets about one cause are looked for."""
+
+    category: str  # code
+    place: str  # prefix of the area code; "": without one
+
+    @property
+    def key(self) -> int:
+        """Under which its tickets are kept."""
+        return repeat.name("cell", self.category, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A ticket that came."""
+
+    ticket_id: UUID
+    cell: Cell
+    situation: str  # code
+    words: frozenset[int]
+
+    @property
+    def hour(self) -> int:
+        """See `hour_of`."""
+        return hour_of(self.ticket_id)
+
+
+def hour_of(ticket_id: UUID) -> int:
+    """Hours since Monday, 29 December 1969 (UTC), by the time inside the id."""
+    return (ticket_id.int >> 80) // _HOUR + _MONDAY
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How many tickets of a cell came in one hour of the week."""
+
+    hour: int  # of the week, from Monday, 0 o'clock UTC
+    week: int  # the last one with any
+    first_week: int
+    count: float  # in that week
+    mean: float  # in the weeks before, the nearer ones counting more
+
+
+class Cluster:
+    """What several texts say: each hash with the number of texts that have it."""
+
+    def __init__(self, weights: Mapping[int, float] | None = None) -> None:
+        """Args: `weights` of hashes; each counts 1 where none are given."""
+        self.number = 0
+        self._weights = weights
+        self._counts: Counter[int] = Counter()
+        self._square = 0.0
+
+    def add(self, words: Words) -> None:
+        """One text more."""
+        self.number += 1
+        for word in words:
+            count = self._counts[word]
+            self._square += self._weight(word) ** 2 * (2 * count + 1)
+            self._counts[word] = count + 1
+
+    def likeness(self, words: Words) -> float:
+        """How much a text says what these say (cosine), 0-1."""
+        length = sum(self._weight(word) ** 2 for word in words)
+        shared = sum(self._weight(word) ** 2 * self._counts[word] for word in words if word in self._counts)
+        return min(1.0, shared / math.sqrt(length * self._square)) if shared else 0.0
+
+    def near(self, other: "Cluster") -> float:
+        """How much the two say the same (cosine), 0-1."""
+        small, large = sorted((self._counts, other._counts), key=len)
+        shared = sum(self._weight(word) ** 2 * count * large[word] for word, count in small.items() if word in large)
+        return min(1.0, shared / math.sqrt(self._square * other._square)) if shared else 0.0
+
+    def absorb(self, other: "Cluster") -> None:
+        """All texts of the other one more."""
+        self.number += other.number
+        self._counts += other._counts
+        self._square = sum((self._weight(word) * count) ** 2 for word, count in self._counts.items())
+
+    def _weight(self, word: int) -> float:
+        return 1.0 if self._weights is None else self._weights.get(word, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A hot event, with what its members say."""
+
+    hot_event_id: UUID
+    cell: Cell
+    cluster: Cluster
+    open: bool = True  # else a person has just closed it: what comes now neither joins it nor opens another one
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tickets of one cell that say the same, and how like each is to all of them."""
+
+    cell: Cell
+    members: tuple[tuple[Arrival, float], ...]  # in order of their ids
+    cluster: Cluster
+
+    @property
+    def situation(self) -> str:
+        """The code that most of them have."""
+        return Counter(arrival.situation for arrival, _ in self.members).most_common(1)[0][0]
+
+
+def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell:
+    """Where a ticket belongs."""
+    return Cell(category, (ticket.place.area_code or "")[: rule.place_digits])
+
+
+def arrived(ticket_id: UUID, where: Cell, situation: str, text: Sketch) -> Arrival:
+    """A ticket as the watch sees it."""
+    return Arrival(ticket_id, where, situation, frozenset(text.tolist()))
+
+
+def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
+    """How many tickets of a cell are usual in so many minutes of that hour (see `hour_of`).
+
+    The hour's own mean counts the more the longer it is known; until then the mean of all hours does, in the first week
+    that of the hours before this one.
+    """
+    if not rows:
+        return FLOOR
+    week, of_week = divmod(hour, HOURS)
+    first = min(row.first_week for row in rows)
+    age = max(0, week - first)
+    if age:
+        known = 1 - KEEP**age
+        past = {row.hour: _past(row, week) / known for row in rows}
+        everywhere = sum(past.values()) / HOURS
+        rate = (age * past.get(of_week, 0.0) + everywhere) / (age + 1)
+    else:
+        before = [row for row in rows if row.hour < of_week]
+        rate = sum(row.count for row in before) / (of_week - min(row.hour for row in before)) if before else 0.0
+    return max(FLOOR, rate * minutes / 60)
+
+
+def _past(row: Usual, week: int) -> float:
+    """The mean of the weeks before that week."""
+    passed = week - row.week
+    return row.mean if passed <= 0 else (row.mean * KEEP + row.count * (1 - KEEP)) * KEEP ** (passed - 1)
+
+
+def is_hot(rule: HotEventRule, count: int, usual: float) -> bool:
+    """Whether so many are enough, many times the usual, and no chance (Poisson)."""
+    return count >= rule.least and count >= rule.times * usual and chance(count, usual) < CHANCE
+
+
+def chance(count: int, usual: float) -> float:
+    """That at least so many come where `usual` are expected (Poisson)."""
+    below = math.fsum(math.exp(k * math.log(usual) - usual - math.lgamma(k + 1)) for k in range(count))
+    return max(0.0, 1.0 - below)
+
+
+def nearest(rule: HotEventRule, arrival: Arrival, events: Iterable[Event]) -> tuple[Event, float] | None:
+    """The event of its place that a ticket belongs to, and how like it is; of another category if very like."""
+    best: tuple[Event, float] | None = None
+    for event in events:
+        if event.cell.place == arrival.cell.place:
+            likeness = event.cluster.likeness(arrival.words)
+            least = rule.alike * (1 if event.cell.category == arrival.cell.category else ELSEWHERE)
+            if likeness >= least and (best is None or likeness > best[1]):
+                best = event, likeness
+    return best
+
+
+def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> list[Group]:
+    """Tickets of one cell and window that are hot together, the largest group first."""
+    found = []
+    for places in gather([arrival.words for arrival in arrivals], rule.alike):
+        if is_hot(rule, len(places), usual):
+            cluster = Cluster()
+            members = sorted((arrivals[place] for place in places), key=lambda each: each.ticket_id)
+            for each in members:
+                cluster.add(each.words)
+            alike = tuple((each, cluster.likeness(each.words)) for each in members)
+            found.append(Group(members[0].cell, alike, cluster))
+    return found
+
+
+def same(rule: HotEventRule, group: Group, events: Iterable[Event]) -> Event | None:
+    """The event of the same place that a group is about too, most of it."""
+    for event in events:
+        if event.cell.place == group.cell.place:
+            mean = sum(event.cluster.likeness(arrival.words) for arrival, _ in group.members) / len(group.members)
+            if mean >= rule.alike:
+                return event
+    return None
+
+
+def topics(readings: Sequence[Reading]) -> list[list[int]]:
+    """Messages that say the same, of any time and place, as lists of their places: each in one list, alone or not.
+
+    Their words count by how rare they are, those of the title twice.
+    """
+    said = [{*each.words, *(f"title {word}" for word in each.words[: each.lead])} for each in readings]
+    often = Counter(word for words in said for word in words)
+    number = {word: place for place, (word, count) in enumerate(often.items()) if count > 1}
+    weights = {place: math.log(1 + len(said) / often[word]) for word, place in number.items()}
+    texts = [frozenset(number[word] for word in words if word in number) for words in said]
+    found = gather(texts, MESSAGES_ALIKE, weights, searched=20)
+    together = {place for places in found for place in places}
+    return found + [[place] for place in range(len(said)) if place not in together]
+
+
+def gather(
+    texts: Sequence[Words], alike: float, weights: Mapping[int, float] | None = None, searched: int = 40
+) -> list[list[int]]:
+    """Which texts say the same, as lists of their places, the longest first.
+
+    Each text joins the cluster that it is most like, or begins one; the largest clusters that are near each other
+    become one; then each text goes once more to the one it is most like. Only clusters that share one of a text's
+    `searched` weightiest hashes are compared with it, so time grows with the number of texts, not with its square,
+    unless all say the same words in different ways.
+    """
+    clusters: list[Cluster] = []
+    having: dict[int, set[int]] = defaultdict(set)
+    keys = [
+        list(words) if len(words) <= searched else sorted(words, key=lambda w: -(weights or {}).get(w, 1.0))[:searched]
+        for words in texts
+    ]
+
+    def best(place: int, least: int) -> tuple[float, int]:
+        near = Counter(number for key in keys[place] for number in having.get(key, ()))
+        close = [number for number, _ in near.most_common(8) if clusters[number].number >= least]
+        return max(((clusters[number].likeness(texts[place]), number) for number in close), default=(0.0, -1))
+
+    for place, words in enumerate(texts):
+        likeness, number = best(place, 1)
+        if likeness < alike:
+            number = len(clusters)
+            clusters.append(Cluster(weights))
+        clusters[number].add(words)
+        for key in keys[place]:
+            having[key].add(number)
+    large = sorted((n for n, each in enumerate(clusters) if each.number > 1), key=lambda n: -clusters[n].number)[
+        :MERGED
+    ]
+    for place, number in enumerate(large):
+        for other in large[:place]:
+            if clusters[other].number and clusters[number].near(clusters[other]) >= MERGE * alike:
+                clusters[other].absorb(clusters[number])
+                clusters[number] = Cluster(weights)
+                for numbers in having.values():
+                    if number in numbers:
+                        numbers.discard(number)
+                        numbers.add(other)
+                break
+    members: dict[int, list[int]] = defaultdict(list)
+    for place, words in enumerate(texts):
+        likeness, number = best(place, 2)
+        if words and likeness >= alike:
+            members[number].append(place)
+    return sorted(members.values(), key=len, reverse=True)
+
+
+def heat(people: int, likes: int) -> float:
+    """How hot messages are that say the same, where people can like them: a few that thousands like are hot too."""
+    return people + math.sqrt(likes)
+
+
+def title(texts: Sequence[str]) -> str:
+    """The words that most of these texts have in common; no numbers, and nothing that may be a person's name."""
+    often: Counter[str] = Counter()
+    for text in texts:
+        often.update({word for word, kind in rjieba.tag(normal(text)) if kind[:1] in "nva" and kind[:2] != "nr"})
+    least = max(2, TITLE_SHARE * len(texts))
+    said = [
+        (count * min(len(word), 4), word)
+        for word, count in often.items()
+        if count >= least and len(word) > 1 and word not in STOP_WORDS and not any(map(str.isdigit, word))
+    ]
+    return " ".join(word for _, word in sorted(said, key=lambda each: (-each[0], each[1]))[:TITLE_WORDS])

@@ -1,0 +1,277 @@
+"""Arrivals that the watch has not seen, what is usual, hot events and their members."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from libs.shared.db import Transaction
+from libs.shared.keep import first_id
+from libs.shared.service import Running
+from services.classification.domain import hot_event, sketch
+from services.classification.domain.hot_event import KEEP, Arrival, Cell, Cluster, Event, Usual
+
+RECALLED = 60  # members whose texts say what an event is about, the latest
+LONGEST = timedelta(days=30)  # an event may have been open when a person closed it
+CROWD = 500  # tickets of a cell and window that are looked at, the latest
+
+WAITING = text("SELECT ticket_id FROM arrival WHERE ticket_id > :floor ORDER BY ticket_id LIMIT 1")
+TAKE = text("""
+    WITH taken AS (
+        DELETE FROM arrival WHERE ticket_id = ANY(ARRAY(SELECT ticket_id FROM arrival
+            WHERE ticket_id >= :low AND ticket_id <= :high ORDER BY ticket_id LIMIT :limit))
+        RETURNING *)
+    SELECT a.*, t.sketch FROM taken a JOIN ticket t ON t.id = a.ticket_id ORDER BY a.ticket_id""")
+# Open events, and those that a person closed lately.
+NEAR = text("""
+    SELECT e.hot_event_id, e.state, e.category, e.place, t.sketch
+    FROM (SELECT * FROM hot_event WHERE state = 'open' UNION ALL
+        SELECT * FROM hot_event WHERE state = 'closed' AND hot_event_id > :oldest AND closed_at > :since
+            AND closed_by <> :itself) e
+    CROSS JOIN LATERAL (
+        SELECT ticket_id FROM hot_member m WHERE m.hot_event_id = e.hot_event_id AND m.left_at IS NULL
+        ORDER BY m.ticket_id DESC LIMIT :most) m
+    JOIN ticket t ON t.id = m.ticket_id WHERE e.place = ANY(CAST(:places AS text[]))""")
+# Cells with so many tickets since.
+CROWDED = text("""
+    SELECT c.key, x.tickets FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[]))
+        AS c(key, low, high)
+    CROSS JOIN LATERAL (SELECT count(*) AS tickets FROM (SELECT 1 FROM trace t
+        WHERE t.key = c.key AND t.ticket_id >= c.low AND t.ticket_id <= c.high LIMIT :most) s) x
+    WHERE x.tickets >= :least""")
+USUAL = text("""
+    SELECT u.* FROM unnest(CAST(:categories AS text[]), CAST(:places AS text[])) AS c(category, place)
+    JOIN usual u USING (category, place)""")
+# Tickets of a cell and window that were never a member of anything.
+CROWDS = text("""
+    SELECT c.key, x.ticket_id, t.situation, t.sketch
+    FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS c(key, low, high)
+    CROSS JOIN LATERAL (
+        SELECT t.ticket_id FROM trace t WHERE t.key = c.key AND t.ticket_id >= c.low AND t.ticket_id <= c.high
+            AND NOT EXISTS (SELECT FROM hot_member m WHERE m.ticket_id = t.ticket_id)
+        ORDER BY t.ticket_id DESC LIMIT :most) x
+    JOIN ticket t ON t.id = x.ticket_id""")
+LEARN = text("""
+    INSERT INTO usual (category, place, hour, week, first_week, tickets, mean)
+    SELECT category, place, hour, week, week, tickets, 0 FROM unnest(CAST(:categories AS text[]),
+        CAST(:places AS text[]), CAST(:hours AS smallint[]), CAST(:weeks AS int[]), CAST(:counts AS float8[]))
+        AS n(category, place, hour, week, tickets)
+    ON CONFLICT (category, place, hour) DO UPDATE SET week = greatest(usual.week, excluded.week),
+        tickets = CASE WHEN excluded.week > usual.week THEN 0 ELSE usual.tickets END + excluded.tickets,
+        mean = CASE WHEN excluded.week > usual.week
+            THEN (usual.mean * :keep + usual.tickets * (1 - :keep)) * power(:keep, excluded.week - usual.week - 1)
+            ELSE usual.mean END""")
+FORGET = text("""
+    DELETE FROM usual WHERE ctid = ANY(ARRAY(SELECT ctid FROM usual WHERE week < :week ORDER BY week LIMIT :limit))""")
+READ = text("""
+    SELECT t.situation, t.matrix_version, t.ticket->>'title' AS title, t.ticket->>'text' AS text
+    FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id""")
+ADD = text("""
+    INSERT INTO hot_event (hot_event_id, state, category, place, situation, matrix_version, title, opened_with,
+        usual, minutes, members, opened_at)
+    VALUES (:hot_event_id, 'open', :category, :place, :situation, :matrix_version, :title, :opened_with, :usual,
+        :minutes, 0, :now)""")
+JOIN = text("""
+    WITH joined AS (
+        INSERT INTO hot_member (ticket_id, hot_event_id, similarity, joined_at, joined_by, join_reason)
+        SELECT ticket_id, hot_event_id, similarity, :now, :by, :reason
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:events AS uuid[]), CAST(:similarities AS float4[]))
+            AS n(ticket_id, hot_event_id, similarity)
+        ON CONFLICT (ticket_id, hot_event_id) DO UPDATE SET left_at = NULL, left_by = NULL, leave_reason = NULL,
+            joined_at = excluded.joined_at, joined_by = excluded.joined_by, join_reason = excluded.join_reason
+        WHERE hot_member.left_at IS NOT NULL AND :again
+        RETURNING ticket_id, hot_event_id, similarity),
+    counted AS (
+        UPDATE hot_event e SET members = members + j.count
+        FROM (SELECT hot_event_id, count(*) AS count FROM joined GROUP BY hot_event_id) j
+        WHERE e.hot_event_id = j.hot_event_id)
+    SELECT * FROM joined""")
+LEAVE = text("""
+    WITH gone AS (
+        UPDATE hot_member SET left_at = :now, left_by = :by, leave_reason = :reason
+        WHERE ticket_id = ANY(CAST(:ids AS uuid[])) AND hot_event_id = :hot_event_id AND left_at IS NULL
+        RETURNING ticket_id),
+    counted AS (
+        UPDATE hot_event SET members = members - (SELECT count(*) FROM gone) WHERE hot_event_id = :hot_event_id)
+    SELECT ticket_id FROM gone""")
+MEMBERSHIPS = text("""
+    SELECT n.id AS ticket_id, t.sketch, m.hot_event_id, m.left_at, e.state
+    FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id
+    LEFT JOIN hot_member m ON m.ticket_id = n.id LEFT JOIN hot_event e ON e.hot_event_id = m.hot_event_id""")
+# Open events, with how many of their members came since.
+LATELY = text("""
+    SELECT e.hot_event_id, e.members, e.usual, e.minutes, e.opened_at, x.lately
+    FROM hot_event e CROSS JOIN LATERAL (
+        SELECT count(*) AS lately FROM hot_member m WHERE m.hot_event_id = e.hot_event_id AND m.ticket_id >= :since) x
+    WHERE e.state = 'open'""")
+CLOSE = text("""
+    UPDATE hot_event SET state = 'closed', closed_at = :now, closed_by = :by, reason = :reason
+    WHERE hot_event_id = ANY(CAST(:ids AS uuid[])) AND state = 'open' RETURNING hot_event_id, members""")
+ONE = text("SELECT * FROM hot_event WHERE hot_event_id = :hot_event_id")
+PAGE = text("""
+    SELECT * FROM hot_event WHERE state = :state AND hot_event_id < :before ORDER BY hot_event_id DESC LIMIT :limit""")
+MEMBERS = text("""
+    SELECT m.*, t.ticket->>'title' AS title, t.situation FROM hot_member m JOIN ticket t ON t.id = m.ticket_id
+    WHERE m.hot_event_id = :hot_event_id AND m.ticket_id > :after ORDER BY m.ticket_id LIMIT :limit""")
+
+
+async def waiting(running: Running, floor: UUID) -> UUID | None:
+    """The first arrival behind that id; None where nothing waits."""
+    found = await running.read(WAITING, floor=floor)
+    return found[0].ticket_id if found else None
+
+
+async def take(tx: Transaction, low: UUID, high: UUID, limit: int) -> list[Arrival]:
+    """The first arrivals from one id to another by their ids, out of the queue."""
+    rows = await tx.rows(TAKE, low=low, high=high, limit=limit)
+    return [_arrival(row, Cell(row.category, row.place)) for row in rows]
+
+
+def _arrival(row: Row[Any], cell: Cell) -> Arrival:
+    return hot_event.arrived(row.ticket_id, cell, row.situation, sketch.load(row.sketch))
+
+
+async def near(tx: Transaction, places: Iterable[str], calm: timedelta) -> list[Event]:
+    """The events of these places that are open, or that a person closed so lately, and what their members say."""
+    events: dict[UUID, Event] = {}
+    for row in await tx.rows(
+        NEAR,
+        places=sorted(set(places)),
+        most=RECALLED,
+        oldest=first_id(tx.now - calm - LONGEST),
+        since=tx.now - calm,
+        itself=hot_event.BY,
+    ):
+        cell = Cell(row.category, row.place)
+        event = events.setdefault(row.hot_event_id, Event(row.hot_event_id, cell, Cluster(), row.state == "open"))
+        event.cluster.add(frozenset(sketch.load(row.sketch).tolist()))
+    return list(events.values())
+
+
+Windows = Mapping[Cell, tuple[UUID, UUID]]  # lowest and highest id that counts
+
+
+async def crowded(tx: Transaction, windows: Windows, least: int) -> dict[Cell, int]:
+    """Which of these cells have so many tickets in their windows, and how many."""
+    cells = {cell.key: cell for cell in windows}
+    rows = await tx.rows(CROWDED, **_windows(windows), least=least, most=CROWD)
+    return {cells[row.key]: row.tickets for row in rows}
+
+
+async def usual(tx: Transaction, cells: Sequence[Cell]) -> dict[Cell, list[Usual]]:
+    """What is usual there, by hour of the week."""
+    found: dict[Cell, list[Usual]] = defaultdict(list)
+    categories, places = [cell.category for cell in cells], [cell.place for cell in cells]
+    for row in await tx.rows(USUAL, categories=categories, places=places):
+        found[Cell(row.category, row.place)].append(Usual(row.hour, row.week, row.first_week, row.tickets, row.mean))
+    return found
+
+
+async def crowds(tx: Transaction, windows: Windows) -> dict[Cell, list[Arrival]]:
+    """The tickets of these cells and windows that are no members yet, and never were; at most CROWD of each."""
+    cells = {cell.key: cell for cell in windows}
+    found: dict[Cell, list[Arrival]] = defaultdict(list)
+    for row in await tx.rows(CROWDS, **_windows(windows), most=CROWD):
+        found[cells[row.key]].append(_arrival(row, cells[row.key]))
+    return found
+
+
+def _windows(windows: Windows) -> dict[str, Any]:
+    return {
+        "keys": [cell.key for cell in windows],
+        "lows": [low for low, _ in windows.values()],
+        "highs": [high for _, high in windows.values()],
+    }
+
+
+async def learn(tx: Transaction, counts: Mapping[tuple[Cell, int], int]) -> None:
+    """Add to what is usual. Args: `counts`: cell and hour (see `hour_of`) → tickets."""
+    names = sorted(counts, key=lambda each: (each[0].category, each[0].place, each[1] % hot_event.HOURS, each[1]))
+    weeks: dict[tuple[Cell, int], tuple[int, int]] = {}  # the last week of an hour wins: an hour has one row
+    for cell, hour in names:
+        weeks[cell, hour % hot_event.HOURS] = hour // hot_event.HOURS, counts[cell, hour]
+    await tx.run(
+        LEARN,
+        categories=[cell.category for cell, _ in weeks],
+        places=[cell.place for cell, _ in weeks],
+        hours=[hour for _, hour in weeks],
+        weeks=[week for week, _ in weeks.values()],
+        counts=[float(count) for _, count in weeks.values()],
+        keep=KEEP,
+    )
+
+
+async def forget(running: Running, week: int, limit: int = 5000) -> None:
+    """Delete what was usual where nothing came since that week."""
+    await running.read(FORGET, week=week, limit=limit)
+
+
+async def read(tx: Transaction, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Titles and texts of tickets, and what they were found to be."""
+    return await tx.rows(READ, ids=list(ids))
+
+
+async def add(tx: Transaction, hot_event_id: UUID, **fields: Any) -> None:
+    """A new event, without members yet."""
+    await tx.run(ADD, hot_event_id=hot_event_id, **fields, now=tx.now)
+
+
+async def join(
+    tx: Transaction, members: Sequence[tuple[UUID, UUID, float]], *, by: str, reason: str | None = None
+) -> Sequence[Row[Any]]:
+    """Make tickets (ticket, event, similarity) members; gives those that were not. Who was taken out comes back only by
+    a person's word.
+    """
+    if not members:
+        return []
+    return await tx.rows(
+        JOIN,
+        ids=[ticket_id for ticket_id, _, _ in members],
+        events=[event for _, event, _ in members],
+        similarities=[similarity for _, _, similarity in members],
+        by=by,
+        reason=reason,
+        again=by != hot_event.BY,
+        now=tx.now,
+    )
+
+
+async def leave(tx: Transaction, hot_event_id: UUID, ids: Sequence[UUID], *, by: str, reason: str | None) -> list[UUID]:
+    """Take members out; gives those that were members."""
+    rows = await tx.rows(LEAVE, hot_event_id=hot_event_id, ids=list(ids), by=by, reason=reason, now=tx.now)
+    return [row.ticket_id for row in rows]
+
+
+async def memberships(tx: Transaction, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Of known tickets: their sketches, and the events they are or were members of."""
+    return await tx.rows(MEMBERSHIPS, ids=list(ids))
+
+
+async def lately(tx: Transaction, since: UUID) -> Sequence[Row[Any]]:
+    """Open events, and how many of their members have higher ids."""
+    return await tx.rows(LATELY, since=since)
+
+
+async def close(tx: Transaction, ids: Sequence[UUID], *, by: str, reason: str | None) -> Sequence[Row[Any]]:
+    """Close those of these events that are open; gives them."""
+    return await tx.rows(CLOSE, ids=list(ids), by=by, reason=reason, now=tx.now)
+
+
+async def one(source: Transaction | Running, hot_event_id: UUID) -> Row[Any] | None:
+    """An event; None where there is none."""
+    read = source.rows if isinstance(source, Transaction) else source.read
+    found = await read(ONE, hot_event_id=hot_event_id)
+    return found[0] if found else None
+
+
+async def page(running: Running, state: str, before: UUID, limit: int) -> Sequence[Row[Any]]:
+    """Events in a state, the latest first."""
+    return await running.read(PAGE, state=state, before=before, limit=limit)
+
+
+async def members(running: Running, hot_event_id: UUID, after: UUID, limit: int) -> Sequence[Row[Any]]:
+    """Members of an event by their ids, also those that were taken out."""
+    return await running.read(MEMBERS, hot_event_id=hot_event_id, after=after, limit=limit)

@@ -1,0 +1,236 @@
+"""The watch for hot events: takes what has arrived, joins it to open events, opens new ones, closes those gone calm.
+
+One process holds the lease `hot_events`. Losing it in mid-work is harmless: a tick is one transaction that locks LOCK,
+takes its arrivals out of the queue and finds all else in the database, so whoever comes second goes on from there.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from libs.shared.contracts.classification import HotEventClosed, HotEventJoined, HotEventOpened
+from libs.shared.db import Transaction
+from libs.shared.keep import first_id
+from libs.shared.service import Running
+from libs.shared.telemetry import log
+from services.classification import store
+from services.classification.current import NotLoaded, current
+from services.classification.domain import fact, hot_event
+from services.classification.domain.hot_event import BY, Arrival, Event, Group
+from services.classification.domain.matrix import Matrix
+
+LOCK = "hot-events"  # stream that whoever changes hot events holds; sorts behind every ticket's
+BATCH = 1000  # arrivals in one transaction
+LEASE_SECONDS = 6.0
+LOOK_SECONDS = 1.0  # how often the owner looks for arrivals that another process has added
+WHOLE_SECONDS = 10.0  # how often it looks from the beginning, for those that were added late
+CLOSE_SECONDS = 10.0
+FORGET_SECONDS = 3600.0
+FORGOTTEN_WEEKS = 26
+SHARE = 4  # arrivals of one transaction came within this share of the window
+FIRST_TICKETS = 20  # named in HotEventOpened
+TITLE_TEXTS = 30  # texts that make the title
+START = UUID(int=0)
+_MINUTE = 60_000 << 80  # between two UUIDv7
+_LAST = (1 << 128) - 1
+
+
+async def run(running: Running) -> None:
+    """Hold the lease and watch until the process stops; errors of the database are retried."""
+    loop = asyncio.get_running_loop()
+    renew_at = close_at = whole_at = forget_at = 0.0  # monotonic
+    floor = START  # what was taken lies below: rows that are gone, but not cleaned away while a snapshot is held
+    owner = False
+    while not running.stopping.is_set():
+        try:
+            if loop.time() >= renew_at:
+                owner = await running.hold("hot_events", LEASE_SECONDS)
+                renew_at = loop.time() + LEASE_SECONDS / 3
+            if not owner:
+                await running.pause(renew_at - loop.time())
+                continue
+            if loop.time() >= whole_at:
+                floor, whole_at = START, loop.time() + WHOLE_SECONDS
+            if loop.time() >= close_at:
+                await close_calm(running)
+                close_at = loop.time() + CLOSE_SECONDS
+            if loop.time() >= forget_at:
+                week = hot_event.hour_of(first_id(running.now())) // hot_event.HOURS
+                await store.hot_event.forget(running, week - FORGOTTEN_WEEKS)
+                forget_at = loop.time() + FORGET_SECONDS
+            last = await tick(running, floor)
+            if last is None:
+                await running.wait("hot_events", LOOK_SECONDS)
+            else:
+                floor = last
+        except (SQLAlchemyError, OSError, TimeoutError, NotLoaded) as error:
+            log.warning("hot_events.retry", error=type(error).__name__)
+            renew_at = whole_at = 0.0
+            await running.pause(1.0)
+    if owner:
+        await running.release("hot_events")
+
+
+async def tick(running: Running, floor: UUID = START) -> UUID | None:
+    """Handle the next arrivals behind that id, in one transaction; gives the last one's, None where none wait."""
+    first = await store.hot_event.waiting(running, floor)
+    if first is None:
+        return None
+    matrix = (await current(running).in_force()).matrix
+    high = UUID(int=min(first.int + matrix.rules.hot_event.minutes * _MINUTE // SHARE, _LAST))
+    async with running.transaction(keys=[LOCK]) as tx:
+        arrivals = await store.hot_event.take(tx, first, high, BATCH)
+        if arrivals:
+            await _watch(tx, matrix, arrivals)
+    return arrivals[-1].ticket_id if arrivals else first
+
+
+async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> None:
+    rule = matrix.rules.hot_event
+    calm = timedelta(minutes=rule.calm_minutes)
+    events = await store.hot_event.near(tx, (each.cell.place for each in arrivals), calm)
+    joined, left = _nearest(matrix, arrivals, events)
+    hot = await _groups(tx, matrix, arrivals, {each.ticket_id for each, _, _ in joined})
+    opened: list[tuple[Event, Group, float]] = []
+    for group, usual in hot:
+        event = hot_event.same(rule, group, events)
+        if event is None:
+            event = Event(tx.new_id(), group.cell, group.cluster)
+            events.append(event)
+            opened.append((event, group, usual))
+        joined += [(each, event, likeness) for each, likeness in group.members]
+    if opened:
+        members = {each.ticket_id for each, _, _ in joined}
+        joined += _nearest(matrix, [each for each in left if each.ticket_id not in members], events)[0]
+    for event, group, usual in opened:
+        count = sum(each is event for _, each, _ in joined)
+        await _open(tx, event, group, count, (usual, rule.minutes))
+    await join(tx, [(each.ticket_id, event.hot_event_id, likeness) for each, event, likeness in joined if event.open])
+    await store.hot_event.learn(tx, Counter((each.cell, each.hour) for each in arrivals))
+
+
+Joined = list[tuple[Arrival, Event, float]]
+
+
+def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
+    """The arrivals that belong to open events, and the others."""
+    joined: Joined = []
+    left = []
+    for each in arrivals:
+        found = hot_event.nearest(matrix.rules.hot_event, each, events)
+        if found:
+            joined.append((each, *found))
+            found[0].cluster.add(each.words)
+        else:
+            left.append(each)
+    return joined, left
+
+
+async def _groups(
+    tx: Transaction, matrix: Matrix, arrivals: list[Arrival], members: set[UUID]
+) -> list[tuple[Group, float]]:
+    """What is hot among the cells where something has arrived, with what is usual there; the largest first.
+
+    A cell's window ends with its last arrival here.
+    """
+    rule = matrix.rules.hot_event
+    last = {each.cell: each for each in arrivals if each.ticket_id not in members}
+    windows = {
+        cell: (UUID(int=max(each.ticket_id.int - rule.minutes * _MINUTE, 0)), each.ticket_id)
+        for cell, each in last.items()
+    }
+    counts = await store.hot_event.crowded(tx, windows, rule.least) if windows else {}
+    if not counts:
+        return []
+    known = await store.hot_event.usual(tx, list(counts))
+    usual = {cell: hot_event.expected(known.get(cell, []), last[cell].hour, rule.minutes) for cell in counts}
+    hot = {cell: windows[cell] for cell, count in counts.items() if hot_event.is_hot(rule, count, usual[cell])}
+    crowds = await store.hot_event.crowds(tx, hot) if hot else {}
+    found = [
+        (group, usual[cell])
+        for cell, crowd in crowds.items()
+        for group in hot_event.groups(rule, [each for each in crowd if each.ticket_id not in members], usual[cell])
+    ]
+    return sorted(found, key=lambda each: len(each[0].members), reverse=True)
+
+
+async def _open(tx: Transaction, event: Event, group: Group, count: int, figures: tuple[float, int]) -> None:
+    """Keep a new event with so many members, and say so; they come after it.
+
+    Args: `figures`: how many are usual, and in how many minutes.
+    """
+    usual, minutes = figures
+    first = tuple(each.ticket_id for each, _ in group.members)
+    rows = await store.hot_event.read(tx, first[:TITLE_TEXTS])
+    row = next((each for each in rows if each.situation == group.situation), rows[0])
+    matrix = await current(tx.running).matrix(row.matrix_version)
+    found = matrix.situations[matrix.by_code[row.situation]]
+    title = hot_event.title([f"{each.title}\n{each.text}" for each in rows])
+    await store.hot_event.add(
+        tx,
+        event.hot_event_id,
+        category=group.cell.category,
+        place=group.cell.place,
+        situation=found.code,
+        matrix_version=matrix.version,
+        title=title or found.name,
+        opened_with=count,
+        usual=usual,
+        minutes=minutes,
+    )
+    tx.publish(
+        HotEventOpened(
+            hot_event_id=event.hot_event_id,
+            situation=fact.situation(found),
+            area_code=group.cell.place or None,
+            title=title or found.name,
+            tickets=first[:FIRST_TICKETS],
+            count=count,
+            usual=round(usual, 2),
+            minutes=minutes,
+            matrix_version=matrix.version,
+        )
+    )
+    log.info("hot_event_opened", hot_event=str(event.hot_event_id), count=count, usual=round(usual, 2))
+
+
+async def join(
+    tx: Transaction, members: list[tuple[UUID, UUID, float]], *, by: str = BY, reason: str | None = None
+) -> list[UUID]:
+    """Make tickets (ticket, event, similarity) members and say so of those that were not; gives these."""
+    rows = await store.hot_event.join(tx, members, by=by, reason=reason)
+    for row in rows:
+        tx.publish(
+            HotEventJoined(
+                ticket_id=row.ticket_id,
+                hot_event_id=row.hot_event_id,
+                similarity=round(row.similarity, 4),
+                by=by,
+            )
+        )
+    return [row.ticket_id for row in rows]
+
+
+async def close(tx: Transaction, ids: Iterable[UUID], *, by: str, reason: str | None) -> None:
+    """Close events and say so of those that were open."""
+    for row in await store.hot_event.close(tx, list(ids), by=by, reason=reason):
+        tx.publish(HotEventClosed(hot_event_id=row.hot_event_id, members=row.members, by=by))
+
+
+async def close_calm(running: Running) -> None:
+    """Close the open events that no more tickets than usual have joined for a while."""
+    rule = (await current(running).in_force()).matrix.rules.hot_event
+    calm = timedelta(minutes=rule.calm_minutes)
+    async with running.transaction(keys=[LOCK]) as tx:
+        rows = await store.hot_event.lately(tx, first_id(tx.now - calm))
+        over = [
+            row.hot_event_id
+            for row in rows
+            if row.opened_at <= tx.now - calm and row.lately <= row.usual * rule.calm_minutes / row.minutes
+        ]
+        if over:
+            await close(tx, over, by=BY, reason="calm")
