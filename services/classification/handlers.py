@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Transaction
@@ -79,7 +78,6 @@ async def classify(events: list[TicketReceived], tx: Transaction) -> None:
     )
     if opened:
         await store.review.add(tx, opened)
-    tx.after_commit(partial(tx.running.wake, "hot_events"))
 
 
 async def _named_in_splitting(

@@ -26,7 +26,7 @@ from services.classification.domain.matrix import Matrix
 LOCK = "hot-events"  # stream that whoever changes hot events holds; sorts behind every ticket's
 BATCH = 1000  # arrivals in one transaction
 LEASE_SECONDS = 6.0
-LOOK_SECONDS = 1.0  # how often the owner looks for arrivals that another process has added
+LOOK_SECONDS = 1.0  # between two looks for arrivals: what an event's members say is read anew for each
 WHOLE_SECONDS = 10.0  # how often it looks from the beginning, for those that were added late
 CLOSE_SECONDS = 10.0
 FORGET_SECONDS = 3600.0
@@ -62,11 +62,9 @@ async def run(running: Running) -> None:
                 week = hot_event.hour_of(first_id(running.now())) // hot_event.HOURS
                 await store.hot_event.forget(running, week - FORGOTTEN_WEEKS)
                 forget_at = loop.time() + FORGET_SECONDS
-            last = await tick(running, floor)
-            if last is None:
-                await running.wait("hot_events", LOOK_SECONDS)
-            else:
+            while (last := await tick(running, floor)) is not None and not running.stopping.is_set():
                 floor = last
+            await running.pause(LOOK_SECONDS)
         except (SQLAlchemyError, OSError, TimeoutError, NotLoaded) as error:
             log.warning("hot_events.retry", error=type(error).__name__)
             renew_at = whole_at = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+import numpy as np
 import rjieba
 
 from libs.shared.contracts.intake import Ticket
@@ -88,6 +89,15 @@ class Cluster:
         self._counts: Counter[int] = Counter()
         self._square = 0.0
 
+    @classmethod
+    def of(cls, texts: Sequence[Sketch]) -> "Cluster":
+        """What these say; hashes count alike."""
+        found = cls()
+        hashes, counts = np.unique(np.concatenate(texts), return_counts=True)
+        found.number, found._square = len(texts), float(np.square(counts).sum())
+        found._counts = Counter(dict(zip(hashes.tolist(), counts.tolist(), strict=True)))
+        return found
+
     def add(self, words: Words) -> None:
         """One text more."""
         self.number += 1
@@ -98,8 +108,11 @@ class Cluster:
 
     def likeness(self, words: Words) -> float:
         """How much a text says what these say (cosine), 0-1."""
-        length = sum(self._weight(word) ** 2 for word in words)
-        shared = sum(self._weight(word) ** 2 * self._counts[word] for word in words if word in self._counts)
+        if self._weights is None:
+            length, shared = float(len(words)), float(sum(self._counts.get(word, 0) for word in words))
+        else:
+            length = sum(self._weight(word) ** 2 for word in words)
+            shared = sum(self._weight(word) ** 2 * self._counts[word] for word in words if word in self._counts)
         return min(1.0, shared / math.sqrt(length * self._square)) if shared else 0.0
 
     def near(self, other: "Cluster") -> float:

@@ -13,8 +13,9 @@ from libs.shared.keep import first_id
 from libs.shared.service import Running
 from services.classification.domain import hot_event, sketch
 from services.classification.domain.hot_event import KEEP, Arrival, Cell, Cluster, Event, Usual
+from services.classification.domain.sketch import Sketch
 
-RECALLED = 60  # members whose texts say what an event is about, the latest
+RECALLED = 30  # members whose texts say what an event is about, the latest
 LONGEST = timedelta(days=30)  # an event may have been open when a person closed it
 CROWD = 500  # tickets of a cell and window that are looked at, the latest
 
@@ -136,19 +137,19 @@ def _arrival(row: Row[Any], cell: Cell) -> Arrival:
 
 async def near(tx: Transaction, places: Iterable[str], calm: timedelta) -> list[Event]:
     """The events of these places that are open, or that a person closed so lately, and what their members say."""
-    events: dict[UUID, Event] = {}
-    for row in await tx.rows(
+    rows = await tx.rows(
         NEAR,
         places=sorted(set(places)),
         most=RECALLED,
         oldest=first_id(tx.now - calm - LONGEST),
         since=tx.now - calm,
         itself=hot_event.BY,
-    ):
-        cell = Cell(row.category, row.place)
-        event = events.setdefault(row.hot_event_id, Event(row.hot_event_id, cell, Cluster(), row.state == "open"))
-        event.cluster.add(frozenset(sketch.load(row.sketch).tolist()))
-    return list(events.values())
+    )
+    texts: dict[UUID, list[Sketch]] = defaultdict(list)
+    for row in rows:
+        texts[row.hot_event_id].append(sketch.load(row.sketch))
+    about = {row.hot_event_id: (Cell(row.category, row.place), row.state == "open") for row in rows}
+    return [Event(id_, cell, Cluster.of(texts[id_]), is_open) for id_, (cell, is_open) in about.items()]
 
 
 Windows = Mapping[Cell, tuple[UUID, UUID]]  # lowest and highest id that counts
