@@ -4,7 +4,7 @@
 |---|---|
 | the customer | `customer` of the rule |
 | area code and address | `place` |
-| the area code, where one has no address and one no customer | `area` |
+| the area code, where each lacks customer or address, and not both have the one, nor both the other | `area` |
 """
 
 import hashlib
@@ -82,7 +82,7 @@ def mark(rule: RepeatRule, ticket: Ticket, of: Sketch) -> Mark:
         keys.append(Key(name("customer", customer), rule.customer, COMPARED))
     if area and address:
         keys.append(Key(name("place", area, address), rule.place, COMPARED))
-    if area:
+    if area and not (customer and address):  # most have both, and are found by them
         known = (CUSTOMER if customer else 0) | (ADDRESS if address else 0)
         keys += [Key(name("area", area, band.hex()), rule.area, COMPARED_IN_AREA, known) for band in sketch.bands(of)]
     return Mark(tuple(keys), of)

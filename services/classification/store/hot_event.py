@@ -15,7 +15,7 @@ from services.classification.domain import hot_event, sketch
 from services.classification.domain.hot_event import KEEP, Arrival, Cell, Cluster, Event, Usual
 from services.classification.domain.sketch import Sketch
 
-RECALLED = 30  # members whose texts say what an event is about, the latest
+RECALLED = 15  # members whose texts say what an event is about, the latest
 LONGEST = timedelta(days=30)  # an event may have been open when a person closed it
 CROWD = 500  # tickets of a cell and window that are looked at, the latest
 
@@ -145,11 +145,13 @@ async def near(tx: Transaction, places: Iterable[str], calm: timedelta) -> list[
         since=tx.now - calm,
         itself=hot_event.BY,
     )
-    texts: dict[UUID, list[Sketch]] = defaultdict(list)
+    found: dict[UUID, tuple[Row[Any], list[Sketch]]] = {}
     for row in rows:
-        texts[row.hot_event_id].append(sketch.load(row.sketch))
-    about = {row.hot_event_id: (Cell(row.category, row.place), row.state == "open") for row in rows}
-    return [Event(id_, cell, Cluster.of(texts[id_]), is_open) for id_, (cell, is_open) in about.items()]
+        found.setdefault(row.hot_event_id, (row, []))[1].append(sketch.load(row.sketch))
+    return [
+        Event(row.hot_event_id, Cell(row.category, row.place), Cluster.of(texts), row.state == "open")
+        for row, texts in found.values()
+    ]
 
 
 Windows = Mapping[Cell, tuple[UUID, UUID]]  # lowest and highest id that counts
