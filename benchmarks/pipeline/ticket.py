@@ -1,4 +1,4 @@
-"""The tickets a storm brings: the demo's, as often as one likes, each time under a number of its own."""
+"""The tickets a storm brings: the demo's, as often as one likes, each time of another customer at another address."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,11 +22,10 @@ HOLE = "@@@@@@@@"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A ticket with a hole for its number."""
+    """A ticket with holes for its number: that of the ticket, the customer and the house."""
 
     channel: str
-    before: bytes
-    after: bytes
+    parts: tuple[bytes, ...]  # around the holes
     departments: tuple[str, ...]  # that execute it
     situation: str
     text: str
@@ -34,7 +33,7 @@ class Form:
     def record(self, reference: str) -> tuple[bytes, bytes]:
         """Key and value for the inbound topic."""
         number = reference.encode()
-        return f"{self.channel}|".encode() + number, self.before + number + self.after
+        return f"{self.channel}|".encode() + number, number.join(self.parts)
 
 
 def forms() -> list[Form]:
@@ -45,10 +44,14 @@ def forms() -> list[Form]:
     for ticket in source.read(TICKETS):
         verdict = classifier.classify(Draft.of(check(ticket, now)).ticket(now))
         if verdict.sure:
-            text = json.dumps({**ticket, "external_ref": HOLE}, ensure_ascii=False).encode()
-            before, _, after = text.partition(HOLE.encode())
+            place = {**ticket["place"], "address": f"{ticket['place'].get('address', '')}{HOLE}"}
+            customer = {**ticket["customer"], "customer_id": HOLE}
+            text = json.dumps(
+                {**ticket, "external_ref": HOLE, "place": place, "customer": customer}, ensure_ascii=False
+            )
+            parts = tuple(text.encode().split(HOLE.encode()))
             code, written = verdict.situation.code, str(ticket["text"])
-            found.append(Form(ticket["channel"], before, after, _executing(verdict), code, written))
+            found.append(Form(ticket["channel"], parts, _executing(verdict), code, written))
     return found
 
 
