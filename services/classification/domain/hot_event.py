@@ -13,7 +13,6 @@ from libs.shared.contracts.intake import Ticket
 
 from . import repeat
 from .rule import HotEventRule
-from .sketch import Sketch
 from .stopword import STOP_WORDS
 from .text import Reading, normal
 
@@ -38,8 +37,13 @@ Words = Collection[int]  # what of a text is compared: hashes
 class Cell:
     """Where tickets about one cause are looked for."""
 
-    category: str  # code
+    category: str  # code; "": all of them, for callers say one thing in words that are taken for many
     place: str  # prefix of the area code; "": without one
+
+    @property
+    def both(self) -> "tuple[Cell, Cell]":
+        """The cell, and that of its whole place."""
+        return self, Cell("", self.place)
 
     @property
     def key(self) -> int:
@@ -54,6 +58,7 @@ class Arrival:
     ticket_id: UUID
     cell: Cell
     situation: str  # code
+    probability: float  # that it is of that situation, 0-1
     words: frozenset[int]
 
     @property
@@ -130,16 +135,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tickets of one cell that say the same, and how like each is to all of them."""
+    """Tickets of one place that say the same, and how like each is to all of them."""
 
-    cell: Cell
     members: tuple[tuple[Arrival, float], ...]  # in order of their ids
     cluster: Cluster
 
     @property
-    def situation(self) -> str:
-        """The code that most of them have."""
-        return Counter(arrival.situation for arrival, _ in self.members).most_common(1)[0][0]
+    def cell(self) -> Cell:
+        """Where its surest members belong."""
+        code = surest(arrival for arrival, _ in self.members)
+        return next(arrival.cell for arrival, _ in self.members if arrival.situation == code)
 
 
 def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell:
@@ -147,9 +152,12 @@ def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell:
     return Cell(category, (ticket.place.area_code or "")[: rule.place_digits])
 
 
-def arrived(ticket_id: UUID, where: Cell, situation: str, text: Sketch) -> Arrival:
-    """A ticket as the watch sees it."""
-    return Arrival(ticket_id, where, situation, frozenset(text.tolist()))
+def surest(arrivals: Iterable[Arrival]) -> str:
+    """The situation that most of these have, the surer ones counting more; its code."""
+    sums: dict[str, float] = defaultdict(float)
+    for each in arrivals:
+        sums[each.situation] += each.probability
+    return max(sums, key=lambda code: sums[code])
 
 
 def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
@@ -204,7 +212,7 @@ def nearest(rule: HotEventRule, arrival: Arrival, events: Iterable[Event]) -> tu
 
 
 def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> list[Group]:
-    """Tickets of one cell and window that are hot together, the largest group first."""
+    """Tickets of one place and window that are hot together, the largest group first."""
     found = []
     for places in gather([arrival.words for arrival in arrivals], rule.alike):
         if is_hot(rule, len(places), usual):
@@ -213,7 +221,7 @@ def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> lis
             for each in members:
                 cluster.add(each.words)
             alike = tuple((each, cluster.likeness(each.words)) for each in members)
-            found.append(Group(members[0].cell, alike, cluster))
+            found.append(Group(alike, cluster))
     return found
 
 

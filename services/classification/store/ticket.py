@@ -73,7 +73,7 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
     """Keep new tickets with their classification; gives the ids of those not known before."""
     verdicts = [item.verdict for item in items]
     keys = [(key.value, item.ticket_id, key.known) for item in items for key in item.mark.keys]
-    keys += [(item.cell.key, item.ticket_id, 0) for item in items]
+    keys += [(cell.key, item.ticket_id, 0) for item in items for cell in item.cell.both]
     rows = await tx.rows(
         ADD,
         ids=[item.ticket_id for item in items],

@@ -81,7 +81,7 @@ def test_event_of_another_place_is_never_joined() -> None:
     cluster.add(words("梧桐里小区停电"))
     event = Event(UUID(int=1), Cell("C04", "320102001"), cluster)
     here, there = (
-        Arrival(UUID(int=2), Cell("C04", place), "C04-1", words("梧桐里小区停电")) for place in ("320102001", "32")
+        Arrival(UUID(int=2), Cell("C04", place), "C04-1", 0.9, words("梧桐里小区停电")) for place in ("320102001", "32")
     )
     joined = hot_event.nearest(RULE, here, [event])
     assert joined is not None
@@ -126,4 +126,5 @@ def _arrival(call: storm.Call) -> Arrival:
     about = {"channel": "95598", "external_ref": "1", "title": "", "opened_at": datetime.now(UTC)}
     ticket = Ticket.model_validate(about | call.fields)
     text = sketch.of(Reading.of("", call.text))
-    return hot_event.arrived(call.ticket_id, hot_event.cell(RULE, ticket, "C04"), "C04-1", text)
+    where = hot_event.cell(RULE, ticket, "C04")
+    return Arrival(call.ticket_id, where, "C04-1", 0.9, frozenset(text.tolist()))
