@@ -26,7 +26,7 @@ MERGED = 200  # clusters, the largest, of which any two may become one
 MERGE = 1.8  # times the likeness of a text to a cluster that two clusters need
 TITLE_WORDS = 5
 TITLE_SHARE = 0.4  # of the members that say a word of the title
-HOURS = 168  # of a week
+HOURS, DAY = 168, 24  # of a week, of a day
 _MONDAY = 72  # hours from Monday to the Thursday on which time began
 _HOUR = 3_600_000  # ms
 
@@ -164,7 +164,7 @@ def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
     """How many tickets of a cell are usual in so many minutes of that hour (see `hour_of`).
 
     The hour's own mean counts the more the longer it is known; until then the mean of all hours does, in the first week
-    that of the hours before this one.
+    that of the hours before this one, a day at least: what has just begun is not usual.
     """
     if not rows:
         return FLOOR
@@ -178,7 +178,8 @@ def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
         rate = (age * past.get(of_week, 0.0) + everywhere) / (age + 1)
     else:
         before = [row for row in rows if row.hour < of_week]
-        rate = sum(row.count for row in before) / (of_week - min(row.hour for row in before)) if before else 0.0
+        hours = max(DAY, of_week - min((row.hour for row in before), default=of_week))
+        rate = sum(row.count for row in before) / hours
     return max(FLOOR, rate * minutes / 60)
 
 

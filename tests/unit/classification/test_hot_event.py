@@ -39,8 +39,13 @@ def test_nothing_known_expects_almost_nothing() -> None:
 
 
 def test_in_the_first_week_the_hours_before_count() -> None:
-    rows = [Usual(hour, 3000, 3000, 6.0, 0.0) for hour in range(10)] + [Usual(10, 3000, 3000, 99.0, 0.0)]
-    assert hot_event.expected(rows, MONDAY + 10, 30) == pytest.approx(3.0)
+    rows = [Usual(hour, 3000, 3000, 6.0, 0.0) for hour in range(48)] + [Usual(48, 3000, 3000, 99.0, 0.0)]
+    assert hot_event.expected(rows, MONDAY + 48, 30) == pytest.approx(3.0)
+
+
+def test_what_began_an_hour_ago_is_not_usual() -> None:
+    rows = [Usual(10, 3000, 3000, 12.0, 0.0)]
+    assert hot_event.expected(rows, MONDAY + 11, 60) == pytest.approx(0.5)
 
 
 def test_after_weeks_the_hour_itself_counts_and_old_weeks_are_forgotten() -> None:
