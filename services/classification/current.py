@@ -48,7 +48,7 @@ class Prediction:
     matrix: Matrix
     model_version: str | None
     mark: Mark
-    cell: Cell
+    cell: Cell | None
 
     @property
     def parts(self) -> tuple[Verdict, Matrix, str | None]:

@@ -197,7 +197,7 @@ async def _open(tx: Transaction, event: Event, members: list[Arrival], figures: 
         HotEventOpened(
             hot_event_id=event.hot_event_id,
             situation=fact.situation(found),
-            area_code=event.cell.place or None,
+            area_code=event.cell.place,
             title=title,
             tickets=first[:FIRST_TICKETS],
             count=len(members),

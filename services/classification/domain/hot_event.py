@@ -38,7 +38,7 @@ class Cell:
     """Where tickets about one cause are looked for."""
 
     category: str  # code; "": all of them, for callers say one thing in words that are taken for many
-    place: str  # prefix of the area code; "": without one
+    place: str  # prefix of the area code
 
     @property
     def both(self) -> "tuple[Cell, Cell]":
@@ -147,9 +147,10 @@ class Group:
         return next(arrival.cell for arrival, _ in self.members if arrival.situation == code)
 
 
-def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell:
-    """Where a ticket belongs."""
-    return Cell(category, (ticket.place.area_code or "")[: rule.place_digits])
+def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell | None:
+    """Where a ticket belongs; None where it has no area code, for then the same words may be about anywhere."""
+    area = ticket.place.area_code
+    return Cell(category, area[: rule.place_digits]) if area else None
 
 
 def surest(arrivals: Iterable[Arrival]) -> str:

@@ -81,6 +81,16 @@ def test_title_has_common_words_and_neither_numbers_nor_names() -> None:
     assert not any(each in "".join(title) for each in ("王建国", "138"))
 
 
+@pytest.mark.parametrize(
+    ("area", "expected"),
+    [("320102001003", Cell("C04", "320102001")), ("3201", Cell("C04", "3201")), (None, None)],
+)
+def test_ticket_is_watched_at_its_place_if_it_has_one(area: str | None, expected: Cell | None) -> None:
+    about = {"channel": "95598", "external_ref": "1", "title": "", "text": "停电", "opened_at": datetime.now(UTC)}
+    ticket = Ticket.model_validate(about | {"place": {"area_code": area}})
+    assert hot_event.cell(RULE, ticket, "C04") == expected
+
+
 def test_event_of_another_place_is_never_joined() -> None:
     cluster = Cluster()
     cluster.add(words("梧桐里小区停电"))
@@ -132,4 +142,5 @@ def _arrival(call: storm.Call) -> Arrival:
     ticket = Ticket.model_validate(about | call.fields)
     text = sketch.of(Reading.of("", call.text))
     where = hot_event.cell(RULE, ticket, "C04")
+    assert where
     return Arrival(call.ticket_id, where, "C04-1", 0.9, frozenset(text.tolist()))
