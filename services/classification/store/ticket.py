@@ -39,7 +39,8 @@ ADD = text("""
     JOIN added USING (id) ON CONFLICT DO NOTHING),
     arrived AS (
     INSERT INTO arrival (ticket_id, category, place, situation) SELECT id, w.category, w.place, situation
-    FROM unnest(CAST(:watched AS uuid[]), CAST(:categories AS text[]), CAST(:places AS text[])) AS w(id, category, place)
+    FROM unnest(CAST(:watched AS uuid[]), CAST(:categories AS text[]), CAST(:places AS text[]))
+        AS w(id, category, place)
     JOIN added USING (id))
     SELECT id FROM added""")
 DECIDE = text("""
