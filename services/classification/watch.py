@@ -13,12 +13,12 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.shared.contracts.classification import HotEventClosed, HotEventJoined, HotEventOpened
-from libs.shared.db import Transaction
+from libs.shared.db import Poison, Transaction
 from libs.shared.keep import first_id
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.classification import store
-from services.classification.current import NotLoaded, current
+from services.classification.current import current
 from services.classification.domain import fact, hot_event
 from services.classification.domain.hot_event import BY, Arrival, Cell, Event, Group
 from services.classification.domain.matrix import Matrix
@@ -67,7 +67,7 @@ async def run(running: Running) -> None:
                 await running.wait("hot_events", LOOK_SECONDS)
             else:
                 floor = last
-        except (SQLAlchemyError, OSError, TimeoutError, NotLoaded) as error:
+        except (SQLAlchemyError, OSError, TimeoutError, Poison) as error:
             log.warning("hot_events.retry", error=type(error).__name__)
             renew_at = whole_at = 0.0
             await running.pause(1.0)
