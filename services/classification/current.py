@@ -50,7 +50,7 @@ class Prediction:
     matrix: Matrix
     model_version: str | None
     mark: Mark
-    cell: Cell
+    cell: Cell | None
     person: str | None = None  # the principal of who said so while splitting the ticket that this one is a part of
     shadow: tuple[str, Verdict] | None = None  # the model in the shadow, and its verdict
 

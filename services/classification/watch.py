@@ -13,14 +13,14 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.shared.contracts.classification import HotEventClosed, HotEventJoined, HotEventOpened
-from libs.shared.db import Transaction
+from libs.shared.db import Poison, Transaction
 from libs.shared.keep import first_id
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.classification import store
-from services.classification.current import NotLoaded, current
+from services.classification.current import current
 from services.classification.domain import fact, hot_event
-from services.classification.domain.hot_event import BY, Arrival, Event, Group
+from services.classification.domain.hot_event import BY, Arrival, Cell, Event, Group
 from services.classification.domain.matrix import Matrix
 
 LOCK = "hot-events"  # stream that whoever changes hot events holds; sorts behind every ticket's
@@ -65,7 +65,7 @@ async def run(running: Running) -> None:
             while (last := await tick(running, floor)) is not None and not running.stopping.is_set():
                 floor = last
             await running.pause(LOOK_SECONDS)
-        except (SQLAlchemyError, OSError, TimeoutError, NotLoaded) as error:
+        except (SQLAlchemyError, OSError, TimeoutError, Poison) as error:
             log.warning("hot_events.retry", error=type(error).__name__)
             renew_at = whole_at = 0.0
             await running.pause(1.0)
@@ -92,23 +92,40 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
     calm = timedelta(minutes=rule.calm_minutes)
     events = await store.hot_event.near(tx, (each.cell.place for each in arrivals), calm)
     joined, left = _nearest(matrix, arrivals, events)
-    hot = await _groups(tx, matrix, arrivals, {each.ticket_id for each, _, _ in joined})
-    opened: list[tuple[Event, Group, float]] = []
-    for group, usual in hot:
+    windows = _windows(matrix, left)
+    opened: list[tuple[Event, float]] = []
+    taken: set[UUID] = {each.ticket_id for each, _, _ in joined}
+    for group, usual in await _groups(tx, matrix, windows, taken):
+        members = [(each, likeness) for each, likeness in group.members if each.ticket_id not in taken]
         event = hot_event.same(rule, group, events)
-        if event is None:
+        if event is None and len(members) >= rule.least:
             event = Event(tx.new_id(), group.cell, group.cluster)
             events.append(event)
-            opened.append((event, group, usual))
-        joined += [(each, event, likeness) for each, likeness in group.members]
+            opened.append((event, usual))
+        if event:
+            joined += [(each, event, likeness) for each, likeness in members]
+            taken |= {each.ticket_id for each, _ in members}
     if opened:
-        members = {each.ticket_id for each, _, _ in joined}
-        joined += _nearest(matrix, [each for each in left if each.ticket_id not in members], events)[0]
-    for event, group, usual in opened:
-        count = sum(each is event for _, each, _ in joined)
-        await _open(tx, event, group, count, (usual, rule.minutes))
+        whole = {cell: windows[cell] for event, _ in opened for cell in event.cell.both[1:]}
+        crowds = await store.hot_event.crowds(tx, whole, _categories(matrix))
+        more = {each.ticket_id: each for each in (*left, *(each for crowd in crowds.values() for each in crowd))}
+        joined += _nearest(matrix, [each for ticket_id, each in more.items() if ticket_id not in taken], events)[0]
+    for event, usual in opened:
+        first = sorted((each for each, its, _ in joined if its is event), key=lambda each: each.ticket_id)
+        await _open(tx, event, first, (usual, rule.minutes))
     await join(tx, [(each.ticket_id, event.hot_event_id, likeness) for each, event, likeness in joined if event.open])
-    await store.hot_event.learn(tx, Counter((each.cell, each.hour) for each in arrivals))
+    await store.hot_event.learn(tx, Counter((cell, each.hour) for each in arrivals for cell in each.cell.both))
+
+
+def _windows(matrix: Matrix, arrivals: list[Arrival]) -> dict[Cell, tuple[UUID, UUID]]:
+    """The cells where these arrived, each with the window that ends with the last of them."""
+    last = {cell: each.ticket_id for each in arrivals for cell in each.cell.both}
+    minutes = matrix.rules.hot_event.minutes * _MINUTE
+    return {cell: (UUID(int=max(ticket_id.int - minutes, 0)), ticket_id) for cell, ticket_id in last.items()}
+
+
+def _categories(matrix: Matrix) -> dict[str, str]:
+    return {each.code: each.category for each in matrix.situations}
 
 
 Joined = list[tuple[Arrival, Event, float]]
@@ -129,25 +146,18 @@ def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -
 
 
 async def _groups(
-    tx: Transaction, matrix: Matrix, arrivals: list[Arrival], members: set[UUID]
+    tx: Transaction, matrix: Matrix, windows: dict[Cell, tuple[UUID, UUID]], members: set[UUID]
 ) -> list[tuple[Group, float]]:
-    """What is hot among the cells where something has arrived, with what is usual there; the largest first.
-
-    A cell's window ends with its last arrival here.
-    """
+    """What is hot in these cells, with what is usual there; the largest first."""
     rule = matrix.rules.hot_event
-    last = {each.cell: each for each in arrivals if each.ticket_id not in members}
-    windows = {
-        cell: (UUID(int=max(each.ticket_id.int - rule.minutes * _MINUTE, 0)), each.ticket_id)
-        for cell, each in last.items()
-    }
     counts = await store.hot_event.crowded(tx, windows, rule.least) if windows else {}
     if not counts:
         return []
     known = await store.hot_event.usual(tx, list(counts))
-    usual = {cell: hot_event.expected(known.get(cell, []), last[cell].hour, rule.minutes) for cell in counts}
+    hours = {cell: hot_event.hour_of(windows[cell][1]) for cell in counts}
+    usual = {cell: hot_event.expected(known.get(cell, []), hours[cell], rule.minutes) for cell in counts}
     hot = {cell: windows[cell] for cell, count in counts.items() if hot_event.is_hot(rule, count, usual[cell])}
-    crowds = await store.hot_event.crowds(tx, hot) if hot else {}
+    crowds = await store.hot_event.crowds(tx, hot, _categories(matrix)) if hot else {}
     found = [
         (group, usual[cell])
         for cell, crowd in crowds.items()
@@ -156,27 +166,28 @@ async def _groups(
     return sorted(found, key=lambda each: len(each[0].members), reverse=True)
 
 
-async def _open(tx: Transaction, event: Event, group: Group, count: int, figures: tuple[float, int]) -> None:
-    """Keep a new event with so many members, and say so; they come after it.
+async def _open(tx: Transaction, event: Event, members: list[Arrival], figures: tuple[float, int]) -> None:
+    """Keep a new event with these members, and say so; they come after it.
 
     Args: `figures`: how many are usual, and in how many minutes.
     """
     usual, minutes = figures
-    first = tuple(each.ticket_id for each, _ in group.members)
+    first = tuple(each.ticket_id for each in members)
     rows = await store.hot_event.read(tx, first[:TITLE_TEXTS])
-    row = next((each for each in rows if each.situation == group.situation), rows[0])
+    code = hot_event.surest(members[:TITLE_TEXTS])
+    row = next(each for each in rows if each.situation == code)
     matrix = await current(tx.running).matrix(row.matrix_version)
-    found = matrix.situations[matrix.by_code[row.situation]]
-    title = hot_event.title([f"{each.title}\n{each.text}" for each in rows])
+    found = matrix.situations[matrix.by_code[code]]
+    title = hot_event.title([f"{each.title}\n{each.text}" for each in rows]) or found.name
     await store.hot_event.add(
         tx,
         event.hot_event_id,
-        category=group.cell.category,
-        place=group.cell.place,
-        situation=found.code,
+        category=found.category,
+        place=event.cell.place,
+        situation=code,
         matrix_version=matrix.version,
-        title=title or found.name,
-        opened_with=count,
+        title=title,
+        opened_with=len(members),
         usual=usual,
         minutes=minutes,
     )
@@ -184,16 +195,16 @@ async def _open(tx: Transaction, event: Event, group: Group, count: int, figures
         HotEventOpened(
             hot_event_id=event.hot_event_id,
             situation=fact.situation(found),
-            area_code=group.cell.place or None,
-            title=title or found.name,
+            area_code=event.cell.place,
+            title=title,
             tickets=first[:FIRST_TICKETS],
-            count=count,
+            count=len(members),
             usual=round(usual, 2),
             minutes=minutes,
             matrix_version=matrix.version,
         )
     )
-    log.info("hot_event_opened", hot_event=str(event.hot_event_id), count=count, usual=round(usual, 2))
+    log.info("hot_event_opened", hot_event=str(event.hot_event_id), count=len(members), usual=round(usual, 2))
 
 
 async def join(

@@ -190,6 +190,7 @@ CLASSIFICATION = (
             "keys": list(range(BATCH)),
             "key_ids": fresh(),
             "knowns": [0] * BATCH,
+            "watched": fresh(),
             "categories": texts("c"),
             "places": texts("p"),
             "now": NOW,

@@ -102,7 +102,7 @@ class HotEventOpened(Event, topic=REFERENCE, key="hot_event_id"):
 
     hot_event_id: UUID
     situation: Situation  # of most of the first members
-    area_code: str | None  # prefix of every member's; None: theirs have none
+    area_code: str  # prefix of every member's
     title: str  # the words that most of the first members have in common
     tickets: tuple[UUID, ...]  # the first ones, twenty at most; each has its own HotEventJoined
     count: int  # members when it was opened

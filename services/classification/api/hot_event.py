@@ -93,5 +93,5 @@ async def join(request: Request, hot_event_id: UUID, body: shape.TicketsBody, wh
 async def _view(request: Request, row: Row[Any]) -> shape.HotEventView:
     matrix = await current(running(request)).matrix(row.matrix_version)
     situation = fact.situation(matrix.situations[matrix.by_code[row.situation]])
-    fields = row._asdict() | {"situation": situation, "area_code": row.place or None}
+    fields = row._asdict() | {"situation": situation, "area_code": row.place}
     return shape.HotEventView.model_validate(fields)

@@ -382,7 +382,7 @@ class HotEventView(BaseModel):
     state: Literal["open", "closed"]
     title: str = Field(description="words that most of the first members have in common")
     situation: Situation = Field(description="of most of the first members")
-    area_code: str | None = Field(description="prefix of every member's; null: theirs have none")
+    area_code: str = Field(description="prefix of every member's")
     members: int
     opened_with: int = Field(description="members when it was opened")
     usual: float = Field(description="tickets that were usual in as many minutes")

@@ -14,7 +14,6 @@ from libs.shared.contracts.intake import Ticket
 
 from . import repeat
 from .rule import HotEventRule
-from .sketch import Sketch
 from .stopword import STOP_WORDS
 from .text import Reading, normal
 
@@ -28,7 +27,7 @@ MERGED = 200  # clusters, the largest, of which any two may become one
 MERGE = 1.8  # times the likeness of a text to a cluster that two clusters need
 TITLE_WORDS = 5
 TITLE_SHARE = 0.4  # of the members that say a word of the title
-HOURS = 168  # of a week
+HOURS, DAY = 168, 24  # of a week, of a day
 _MONDAY = 72  # hours from Monday to the Thursday on which time began
 _HOUR = 3_600_000  # ms
 
@@ -39,8 +38,13 @@ Words = Collection[int]  # what of a text is compared: hashes
 class Cell:
     """Where tickets about one cause are looked for."""
 
-    category: str  # code
-    place: str  # prefix of the area code; "": without one
+    category: str  # code; "": all of them, for callers say one thing in words that are taken for many
+    place: str  # prefix of the area code
+
+    @property
+    def both(self) -> "tuple[Cell, Cell]":
+        """The cell, and that of its whole place."""
+        return self, Cell("", self.place)
 
     @property
     def key(self) -> int:
@@ -55,6 +59,7 @@ class Arrival:
     ticket_id: UUID
     cell: Cell
     situation: str  # code
+    probability: float  # that it is of that situation, 0-1
     words: frozenset[int]
 
     @property
@@ -143,33 +148,37 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tickets of one cell that say the same, and how like each is to all of them."""
+    """Tickets of one place that say the same, and how like each is to all of them."""
 
-    cell: Cell
     members: tuple[tuple[Arrival, float], ...]  # in order of their ids
     cluster: Cluster
 
     @property
-    def situation(self) -> str:
-        """The code that most of them have."""
-        return Counter(arrival.situation for arrival, _ in self.members).most_common(1)[0][0]
+    def cell(self) -> Cell:
+        """Where its surest members belong."""
+        code = surest(arrival for arrival, _ in self.members)
+        return next(arrival.cell for arrival, _ in self.members if arrival.situation == code)
 
 
-def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell:
-    """Where a ticket belongs."""
-    return Cell(category, (ticket.place.area_code or "")[: rule.place_digits])
+def cell(rule: HotEventRule, ticket: Ticket, category: str) -> Cell | None:
+    """Where a ticket belongs; None where it has no area code, for then the same words may be about anywhere."""
+    area = ticket.place.area_code
+    return Cell(category, area[: rule.place_digits]) if area else None
 
 
-def arrived(ticket_id: UUID, where: Cell, situation: str, text: Sketch) -> Arrival:
-    """A ticket as the watch sees it."""
-    return Arrival(ticket_id, where, situation, frozenset(text.tolist()))
+def surest(arrivals: Iterable[Arrival]) -> str:
+    """The situation that most of these have, the surer ones counting more; its code."""
+    sums: dict[str, float] = defaultdict(float)
+    for each in arrivals:
+        sums[each.situation] += each.probability
+    return max(sums, key=lambda code: sums[code])
 
 
 def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
     """How many tickets of a cell are usual in so many minutes of that hour (see `hour_of`).
 
     The hour's own mean counts the more the longer it is known; until then the mean of all hours does, in the first week
-    that of the hours before this one.
+    that of the hours before this one, a day at least: what has just begun is not usual.
     """
     if not rows:
         return FLOOR
@@ -183,7 +192,8 @@ def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
         rate = (age * past.get(of_week, 0.0) + everywhere) / (age + 1)
     else:
         before = [row for row in rows if row.hour < of_week]
-        rate = sum(row.count for row in before) / (of_week - min(row.hour for row in before)) if before else 0.0
+        hours = max(DAY, of_week - min((row.hour for row in before), default=of_week))
+        rate = sum(row.count for row in before) / hours
     return max(FLOOR, rate * minutes / 60)
 
 
@@ -217,7 +227,7 @@ def nearest(rule: HotEventRule, arrival: Arrival, events: Iterable[Event]) -> tu
 
 
 def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> list[Group]:
-    """Tickets of one cell and window that are hot together, the largest group first."""
+    """Tickets of one place and window that are hot together, the largest group first."""
     found = []
     for places in gather([arrival.words for arrival in arrivals], rule.alike):
         if is_hot(rule, len(places), usual):
@@ -226,7 +236,7 @@ def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> lis
             for each in members:
                 cluster.add(each.words)
             alike = tuple((each, cluster.likeness(each.words)) for each in members)
-            found.append(Group(members[0].cell, alike, cluster))
+            found.append(Group(alike, cluster))
     return found
 
 

@@ -25,7 +25,7 @@ TAKE = text("""
         DELETE FROM arrival WHERE ticket_id = ANY(ARRAY(SELECT ticket_id FROM arrival
             WHERE ticket_id >= :low AND ticket_id <= :high ORDER BY ticket_id LIMIT :limit))
         RETURNING *)
-    SELECT a.*, t.sketch FROM taken a JOIN ticket t ON t.id = a.ticket_id ORDER BY a.ticket_id""")
+    SELECT a.*, t.probability, t.sketch FROM taken a JOIN ticket t ON t.id = a.ticket_id ORDER BY a.ticket_id""")
 # Open events, and those that a person closed lately.
 NEAR = text("""
     SELECT e.hot_event_id, e.state, e.category, e.place, t.sketch
@@ -48,7 +48,7 @@ USUAL = text("""
     JOIN usual u USING (category, place)""")
 # Tickets of a cell and window that were never a member of anything.
 CROWDS = text("""
-    SELECT c.key, x.ticket_id, t.situation, t.sketch
+    SELECT c.key, x.ticket_id, t.situation, t.probability, t.sketch
     FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS c(key, low, high)
     CROSS JOIN LATERAL (
         SELECT t.ticket_id FROM trace t WHERE t.key = c.key AND t.ticket_id >= c.low AND t.ticket_id <= c.high
@@ -132,7 +132,8 @@ async def take(tx: Transaction, low: UUID, high: UUID, limit: int) -> list[Arriv
 
 
 def _arrival(row: Row[Any], cell: Cell) -> Arrival:
-    return hot_event.arrived(row.ticket_id, cell, row.situation, sketch.load(row.sketch))
+    words = frozenset(sketch.load(row.sketch).tolist())
+    return Arrival(row.ticket_id, cell, row.situation, row.probability, words)
 
 
 async def near(tx: Transaction, places: Iterable[str], calm: timedelta) -> list[Event]:
@@ -173,12 +174,16 @@ async def usual(tx: Transaction, cells: Sequence[Cell]) -> dict[Cell, list[Usual
     return found
 
 
-async def crowds(tx: Transaction, windows: Windows) -> dict[Cell, list[Arrival]]:
-    """The tickets of these cells and windows that are no members yet, and never were; at most CROWD of each."""
+async def crowds(tx: Transaction, windows: Windows, categories: Mapping[str, str]) -> dict[Cell, list[Arrival]]:
+    """The tickets of these cells and windows that never were members of anything; at most CROWD of each, the latest.
+
+    Args: `categories`: situation → category, by their codes.
+    """
     cells = {cell.key: cell for cell in windows}
     found: dict[Cell, list[Arrival]] = defaultdict(list)
     for row in await tx.rows(CROWDS, **_windows(windows), most=CROWD):
-        found[cells[row.key]].append(_arrival(row, cells[row.key]))
+        cell = cells[row.key]
+        found[cell].append(_arrival(row, Cell(categories.get(row.situation, cell.category), cell.place)))
     return found
 
 

@@ -19,7 +19,7 @@ ALONE = text("SELECT pg_advisory_xact_lock(CAST(8747502867563636084 AS bigint))"
 
 # Stored tickets under the keys of new ones, the latest of each key first; and (key null) which of them are known.
 EARLIER = text("""
-    SELECT n.id, n.key, coalesce(t.repeat_of, t.id) AS first, t.sketch, greatest(t.repeats, c.latest) AS latest
+    SELECT n.id, n.key, coalesce(t.repeat_of, t.id) AS first, t.sketch, greatest(t.repeats, c.repeats) AS latest
     FROM unnest(CAST(:key_ids AS uuid[]), CAST(:keys AS bigint[]), CAST(:knowns AS smallint[]),
         CAST(:mosts AS int[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS n(id, key, known, most, low, high)
     CROSS JOIN LATERAL (
@@ -27,9 +27,10 @@ EARLIER = text("""
         WHERE x.key = n.key AND x.ticket_id >= n.low AND x.ticket_id <= n.high AND x.known & n.known = 0
         ORDER BY x.ticket_id DESC LIMIT n.most) f
     JOIN ticket t ON t.id = f.ticket_id
-    CROSS JOIN LATERAL (
-        SELECT max(r.repeats) AS latest FROM ticket r
-        WHERE r.repeat_of = coalesce(t.repeat_of, t.id) AND r.id >= n.low AND r.id <= n.high) c
+    LEFT JOIN LATERAL (
+        SELECT r.repeats FROM ticket r
+        WHERE r.repeat_of = coalesce(t.repeat_of, t.id) AND r.id >= n.low AND r.id <= n.high
+        ORDER BY r.repeats DESC LIMIT 1) c ON true
     UNION ALL
     SELECT n.id, NULL, NULL, NULL, NULL FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id""")
 

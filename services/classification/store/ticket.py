@@ -39,7 +39,8 @@ ADD = text("""
     JOIN added USING (id) ON CONFLICT DO NOTHING),
     arrived AS (
     INSERT INTO arrival (ticket_id, category, place, situation) SELECT id, w.category, w.place, situation
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:categories AS text[]), CAST(:places AS text[])) AS w(id, category, place)
+    FROM unnest(CAST(:watched AS uuid[]), CAST(:categories AS text[]), CAST(:places AS text[]))
+        AS w(id, category, place)
     JOIN added USING (id))
     SELECT id FROM added""")
 DECIDE = text("""
@@ -68,7 +69,7 @@ class Classified:
     model_version: str | None
     mark: Mark
     repeat: Repeat
-    cell: Cell
+    cell: Cell | None  # None: not watched for hot events
     by: str  # model, matrix, or the principal of who split the ticket that it is a part of
 
 
@@ -76,7 +77,8 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
     """Keep new tickets with their classification; gives the ids of those not known before."""
     verdicts = [item.verdict for item in items]
     keys = [(key.value, item.ticket_id, key.known) for item in items for key in item.mark.keys]
-    keys += [(item.cell.key, item.ticket_id, 0) for item in items]
+    watched = [(item.ticket_id, item.cell) for item in items if item.cell]
+    keys += [(each.key, ticket_id, 0) for ticket_id, cell in watched for each in cell.both]
     rows = await tx.rows(
         ADD,
         ids=[item.ticket_id for item in items],
@@ -99,8 +101,9 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
         keys=[key for key, _, _ in keys],
         key_ids=[ticket_id for _, ticket_id, _ in keys],
         knowns=[known for _, _, known in keys],
-        categories=[item.cell.category for item in items],
-        places=[item.cell.place for item in items],
+        watched=[ticket_id for ticket_id, _ in watched],
+        categories=[cell.category for _, cell in watched],
+        places=[cell.place for _, cell in watched],
         now=tx.now,
     )
     return {row.id for row in rows}

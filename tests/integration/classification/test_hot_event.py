@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +18,7 @@ from tests.running import Harness
 
 NOW = datetime.now(UTC)
 BATCH = 250
+TEXT = "梧桐里小区全停电了，什么时候来电"
 
 
 async def hear(h: Harness, calls: Sequence[storm.Call]) -> None:
@@ -92,21 +93,31 @@ async def test_tickets_from_before_an_event_and_after_it_join_once(classificatio
 
 
 async def test_what_is_usual_at_that_hour_is_no_event(classification: Harness) -> None:
-    calls = [call for call in storm.calls(3, 60, 0, NOW) if call.outage == 2][:15]
-    await hear(classification, calls[:1])
-    [row] = await classification.rows("SELECT * FROM usual")
+    calls = [
+        received(TEXT, ticket_id=uuid7(NOW - timedelta(seconds=n)), place={"area_code": storm.OUTAGES[0][0]})
+        for n in range(15)
+    ]
+    await classification.hear(calls[0])
+    await watched(classification)
+    rows = await classification.rows("SELECT * FROM usual")
+    assert sorted(row.category for row in rows) == ["", "C01"]
     await classification.rows("DELETE FROM usual")
-    for hour in range(168):
+    for row in rows:
         await classification.rows(
-            "INSERT INTO usual VALUES (:category, :place, :hour, :week, :first, 14, 14)",
+            "INSERT INTO usual SELECT :category, :place, hour, :last, :first, 14, 14 FROM generate_series(0, 167) hour",
             category=row.category,
             place=row.place,
-            hour=hour,
-            week=row.week - 1,
+            last=row.week - 1,
             first=row.week - 9,
         )
-    await hear(classification, calls[1:])
+    await classification.hear(*calls[1:])
+    await watched(classification)
     assert of_kind(await classification.said(), HotEventOpened) == []
+    await classification.rows("DELETE FROM usual")
+    await classification.hear(received(TEXT, ticket_id=uuid7(NOW), place={"area_code": storm.OUTAGES[0][0]}))
+    await watched(classification)
+    [event] = of_kind(await classification.said(), HotEventOpened)
+    assert (event.count, event.situation.code[:3]) == (16, "C01")
 
 
 async def test_a_calm_event_closes_by_itself_once(classification: Harness) -> None:

@@ -39,8 +39,13 @@ def test_nothing_known_expects_almost_nothing() -> None:
 
 
 def test_in_the_first_week_the_hours_before_count() -> None:
-    rows = [Usual(hour, 3000, 3000, 6.0, 0.0) for hour in range(10)] + [Usual(10, 3000, 3000, 99.0, 0.0)]
-    assert hot_event.expected(rows, MONDAY + 10, 30) == pytest.approx(3.0)
+    rows = [Usual(hour, 3000, 3000, 6.0, 0.0) for hour in range(48)] + [Usual(48, 3000, 3000, 99.0, 0.0)]
+    assert hot_event.expected(rows, MONDAY + 48, 30) == pytest.approx(3.0)
+
+
+def test_what_began_an_hour_ago_is_not_usual() -> None:
+    rows = [Usual(10, 3000, 3000, 12.0, 0.0)]
+    assert hot_event.expected(rows, MONDAY + 11, 60) == pytest.approx(0.5)
 
 
 def test_after_weeks_the_hour_itself_counts_and_old_weeks_are_forgotten() -> None:
@@ -76,12 +81,22 @@ def test_title_has_common_words_and_neither_numbers_nor_names() -> None:
     assert not any(each in "".join(title) for each in ("王建国", "138"))
 
 
+@pytest.mark.parametrize(
+    ("area", "expected"),
+    [("320102001003", Cell("C04", "320102001")), ("3201", Cell("C04", "3201")), (None, None)],
+)
+def test_ticket_is_watched_at_its_place_if_it_has_one(area: str | None, expected: Cell | None) -> None:
+    about = {"channel": "95598", "external_ref": "1", "title": "", "text": "停电", "opened_at": datetime.now(UTC)}
+    ticket = Ticket.model_validate(about | {"place": {"area_code": area}})
+    assert hot_event.cell(RULE, ticket, "C04") == expected
+
+
 def test_event_of_another_place_is_never_joined() -> None:
     cluster = Cluster()
     cluster.add(words("梧桐里小区停电"))
     event = Event(UUID(int=1), Cell("C04", "320102001"), cluster)
     here, there = (
-        Arrival(UUID(int=2), Cell("C04", place), "C04-1", words("梧桐里小区停电")) for place in ("320102001", "32")
+        Arrival(UUID(int=2), Cell("C04", place), "C04-1", 0.9, words("梧桐里小区停电")) for place in ("320102001", "32")
     )
     joined = hot_event.nearest(RULE, here, [event])
     assert joined is not None
@@ -126,4 +141,6 @@ def _arrival(call: storm.Call) -> Arrival:
     about = {"channel": "95598", "external_ref": "1", "title": "", "opened_at": datetime.now(UTC)}
     ticket = Ticket.model_validate(about | call.fields)
     text = sketch.of(Reading.of("", call.text))
-    return hot_event.arrived(call.ticket_id, hot_event.cell(RULE, ticket, "C04"), "C04-1", text)
+    where = hot_event.cell(RULE, ticket, "C04")
+    assert where
+    return Arrival(call.ticket_id, where, "C04-1", 0.9, frozenset(text.tolist()))
