@@ -52,7 +52,7 @@ def _before(effect: str, common: str, causes: tuple[str, ...]) -> str:
     )
 
 
-# Of what is no ticket, such as a cell of the matrix, only the last state is kept: its version tells how many there were.
+# Of what is no ticket, such as a cell of the matrix, only the last state is kept; its version says how many there were.
 CHECKS = (
     Check(
         "versions are gapless: every event that was drawn is on its topic, or in the outbox",
