@@ -53,6 +53,7 @@ def _before(effect: str, common: str, causes: tuple[str, ...]) -> str:
     )
 
 
+# Of what is no ticket, such as a cell of the matrix, only the last state is kept; its version says how many there were.
 CHECKS = (
     Check(
         "versions are gapless: every event that was drawn is on its topic, or in the outbox",
@@ -68,7 +69,8 @@ CHECKS = (
             || ', and ' || coalesce(w.events, 0) || ' in its outbox'
         FROM drawn d LEFT JOIN spoken s ON s.ticket = d.ticket AND s.source = d.source
             LEFT JOIN waiting w ON w.ticket = d.ticket AND w.source = d.source
-        WHERE coalesce(s.events, 0) + coalesce(w.events, 0) <> d.version
+        WHERE coalesce(CASE typeof(d.ticket) WHEN 'text' THEN s.last ELSE s.events END, 0)
+                + coalesce(w.events, 0) <> d.version
             OR coalesce(s.last, 0) > d.version OR coalesce(s.first, 1) < 1
         UNION ALL
         SELECT s.ticket, service(s.source) || ' said ' || s.events || ' events of which it drew no version'

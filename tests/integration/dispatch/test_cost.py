@@ -62,7 +62,7 @@ async def test_a_batch_of_classifications_costs_the_same_statements_whatever_its
             with counted(dispatch) as sent:
                 await dispatch.take(records)
             counts.append(len(sent))
-        assert counts[0] == counts[1] <= 9, sent
+        assert counts[0] == counts[1] <= 10, sent
 
 
 async def test_a_batch_of_amendments_costs_the_same_statements_whatever_its_size(dispatch: Harness, desk: Desk) -> None:
@@ -141,7 +141,7 @@ async def test_two_hundred_commands_of_a_kind_cost_as_many_statements_as_two(dis
                 assert all(isinstance(answer, Answer) for answer in answers), (move, answers[0])
                 costs[move].append(len(sent))
     assert all(small == large for small, large in costs.values()), costs
-    most = {"accept": 6, "contact": 6, "answer": 6, "ask": 7, "evidence": 7, "reopen": 7, "question": 8, "return": 9}
+    most = {"accept": 6, "contact": 6, "answer": 6, "ask": 7, "evidence": 7, "reopen": 7, "question": 8, "return": 10}
     assert {move: costs[move][0] for move in most} == most  # locks, keys, rows; changes, events, answers; what is new
     assert costs["close"][0] <= 10  # of tickets without an answer: departments are stopped, returns settled
 

@@ -116,6 +116,9 @@ async def _dispatch(h: Harness) -> Names:
             await _done(http, f"/v1/work-orders/{order.work_order_id}/return", **reason)
         for event in events[:6]:
             await _done(http, f"/v1/tickets/{event.ticket_id}/questions", text="到哪一步了?")
+        empty = {"from_department": "meter", "to_department": "repair", "situations": ["none"], "reason": "x"}
+        await _done(http, "/v1/reassignments", **empty)
+    reassignments = await h.rows("SELECT reassignment_id FROM reassignment")
     questions = await h.rows("SELECT question_id FROM question ORDER BY question_id")
     deliveries = await h.rows("SELECT delivery_id FROM delivery ORDER BY delivery_id")
     await h.said()
@@ -126,6 +129,11 @@ async def _dispatch(h: Harness) -> Names:
         "delivery_id": [str(row.delivery_id) for row in deliveries[:MANY]],
         "department": ["meter", "repair", MARKETING.code],
         "suggested_department": ["repair", MARKETING.code],
+        "reason_code": ["not_ours"],
+        "situation": ["meter_fast"],
+        "from_department": ["meter"],
+        "to_department": ["repair"],
+        "reassignment_id": [str(row.reassignment_id) for row in reassignments],
     }
 
 
