@@ -39,7 +39,8 @@ async def register(events: Sequence[TicketSplit], tx: Transaction) -> None:
         taken = {ticket.external_ref: id_ for id_, ticket in tickets.items() if id_ not in new}
         known = await store.known(tx, {(tickets[id_].channel, ref) for ref, id_ in taken.items()}) if taken else {}
         # Stands already: said before. Stands as somebody else's: the platform uses such numbers itself, try the next.
-        others = {id_ for ref, id_ in taken.items() if known[tickets[id_].channel, ref].stands_as != id_}
+        standing = {row.stands_as for row in known.values()}
+        others = {id_ for id_ in taken.values() if id_ not in standing}
         wanted = {id_: each for id_, each in wanted.items() if id_ in others}
         attempt += 1
 
