@@ -36,11 +36,11 @@ async def register(events: Sequence[TicketSplit], tx: Transaction) -> None:
         tickets = {id_: _ticket(whole, part, attempt) for id_, (whole, part, _) in wanted.items()}
         new = await store.accept(tx, [(id_, ticket, wanted[id_][2].by) for id_, ticket in tickets.items()])
         await _say({id_: (tickets[id_], *wanted[id_]) for id_ in tickets if id_ in new}, tx)
-        taken = {ticket.external_ref: id_ for id_, ticket in tickets.items() if id_ not in new}
-        known = await store.known(tx, {(tickets[id_].channel, ref) for ref, id_ in taken.items()}) if taken else {}
+        left = {id_: (ticket.channel, ticket.external_ref) for id_, ticket in tickets.items() if id_ not in new}
+        known = await store.known(tx, set(left.values())) if left else {}
         # Stands already: said before. Stands as somebody else's: the platform uses such numbers itself, try the next.
-        others = {id_ for ref, id_ in taken.items() if known[tickets[id_].channel, ref].stands_as != id_}
-        wanted = {id_: each for id_, each in wanted.items() if id_ in others}
+        standing = {row.stands_as for row in known.values()}
+        wanted = {id_: wanted[id_] for id_ in left if id_ not in standing}
         attempt += 1
 
 

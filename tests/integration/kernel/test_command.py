@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from libs.shared.command import Answer, Command, Refused
+from libs.shared.db import Transaction
 from tests.integration.kernel.conftest import Booked, Deposited
 from tests.running import TRACEPARENT, Harness, eventually
 
@@ -141,3 +143,28 @@ async def test_expired_and_revoked_keys_are_refused(h: Harness) -> None:
     async with h.client("a2", "agent") as client:
         await h.rows("UPDATE api_key SET revoked_at = now() RETURNING 1")
         assert (await post(client, uuid4(), 1)).status_code == 401
+
+
+async def test_a_command_over_several_streams_locks_them_all_and_meets_no_other_in_its_round(h: Harness) -> None:
+    rounds: list[list[str]] = []
+    locked: set[str] = set()
+
+    async def note(names: list[str], tx: Transaction) -> list[Answer | Refused]:
+        rounds.append(names)
+        locked.update(tx.keys)
+        return [Answer(200, {}) for _ in names]
+
+    def wanted(name: str, *keys: str) -> Command:
+        key, *further = keys
+        return Command(note, name, key, "p", name, name.encode(), TRACEPARENT, tuple(further))
+
+    commands = [
+        wanted("a", "1"),
+        wanted("b", "2"),
+        wanted("both", "", "2", "1"),
+        wanted("later", "1"),
+        wanted("c", "3"),
+    ]
+    await asyncio.gather(*(h.app.state.flusher.do(each) for each in commands))
+    assert rounds == [["a", "b", "c"], ["both"], ["later"]]
+    assert locked == {"1", "2", "3"}
