@@ -14,6 +14,7 @@ from libs.shared.contracts.intake import Ticket
 
 from . import repeat
 from .rule import HotEventRule
+from .sketch import Sketch
 from .stopword import STOP_WORDS
 from .text import Reading, normal
 
