@@ -17,23 +17,24 @@ from services.intake.domain.submission import check
 
 TICKETS = Path(source.__file__).parent / "tickets.csv"
 PACK = "power_95598"
-HOLE = "@@@@@@@@"
+HOLE, HOUSE = "@@reference@@", "@@number@@"
+HOLE_, HOUSE_ = HOLE.encode(), HOUSE.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A ticket with holes for its number: that of the ticket, the customer and the house."""
+    """A ticket with holes for its reference, and for the number of customer and house."""
 
     channel: str
-    parts: tuple[bytes, ...]  # around the holes
+    body: bytes
     departments: tuple[str, ...]  # that execute it
     situation: str
     text: str
 
     def record(self, reference: str) -> tuple[bytes, bytes]:
         """Key and value for the inbound topic."""
-        number = reference.encode()
-        return f"{self.channel}|".encode() + number, number.join(self.parts)
+        name, number = reference.encode(), reference.rpartition("-")[2].encode()
+        return f"{self.channel}|".encode() + name, self.body.replace(HOLE_, name).replace(HOUSE_, number)
 
 
 def forms() -> list[Form]:
@@ -44,14 +45,13 @@ def forms() -> list[Form]:
     for ticket in source.read(TICKETS):
         verdict = classifier.classify(Draft.of(check(ticket, now)).ticket(now))
         if verdict.sure:
-            place = {**ticket["place"], "address": f"{ticket['place'].get('address', '')}{HOLE}"}
-            customer = {**ticket["customer"], "customer_id": HOLE}
-            text = json.dumps(
+            place = {**ticket["place"], "address": f"{ticket['place'].get('address', '')}{HOUSE}号"}
+            customer = {**ticket["customer"], "customer_id": f"C{HOUSE}"}
+            body = json.dumps(
                 {**ticket, "external_ref": HOLE, "place": place, "customer": customer}, ensure_ascii=False
             )
-            parts = tuple(text.encode().split(HOLE.encode()))
             code, written = verdict.situation.code, str(ticket["text"])
-            found.append(Form(ticket["channel"], parts, _executing(verdict), code, written))
+            found.append(Form(ticket["channel"], body.encode(), _executing(verdict), code, written))
     return found
 
 

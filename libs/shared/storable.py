@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
+import orjson
 from pydantic import BeforeValidator
 from starlette.types import Scope
 
@@ -35,6 +36,17 @@ def value(given: Any) -> Any:
             raise ValueError("holds a NUL character")
         case _:
             return given
+
+
+def tree(given: Any) -> Any:
+    """A JSON value that the database can hold; ValueError where it cannot."""
+    try:
+        text = orjson.dumps(given)
+    except orjson.JSONEncodeError:
+        raise ValueError("holds half a character, or a number beyond 64 bits") from None
+    if rb"\u0000" in text:
+        raise ValueError("holds a NUL character")
+    return given
 
 
 def wrong(scope: Scope) -> list[dict[str, str]]:

@@ -26,7 +26,20 @@ from libs.shared.events import json_bytes
 from libs.shared.keys import Caller
 from libs.shared.service import Handler, Running, Service
 
-__all__ = ["Answer", "Body", "Caller", "Page", "Refused", "caller", "command", "cursor", "page", "problems", "running"]
+__all__ = [
+    "Answer",
+    "Body",
+    "Caller",
+    "Page",
+    "Refused",
+    "caller",
+    "command",
+    "cursor",
+    "idempotency_key",
+    "page",
+    "problems",
+    "running",
+]
 
 MAX_BODY = 1024 * 1024  # bytes
 
@@ -92,6 +105,15 @@ def caller(*scopes: str) -> Any:
     return Depends(check)
 
 
+def idempotency_key(request: Request) -> str:
+    """The request's Idempotency-Key; Refused where it is missing or bad. For what looks something up beforehand."""
+    name = request.headers.get("idempotency-key", "")
+    if not name or len(name) > 255 or not (name.isascii() and name.isprintable()):
+        reason = "required: 1 to 255 visible ASCII characters, a new one for each new request"
+        raise Refused(400, "Bad Idempotency-Key", reason, errors=[{"field": "Idempotency-Key", "reason": reason}])
+    return name
+
+
 async def command(
     request: Request,
     handler: Handler,
@@ -107,10 +129,7 @@ async def command(
         of, beside method and path.
     Raises: Refused: 400 where the Idempotency-Key is missing or bad, and all that `Flusher.do` refuses.
     """
-    name = request.headers.get("idempotency-key", "")
-    if not name or len(name) > 255 or not (name.isascii() and name.isprintable()):
-        reason = "required: 1 to 255 visible ASCII characters, a new one for each new request"
-        raise Refused(400, "Bad Idempotency-Key", reason, errors=[{"field": "Idempotency-Key", "reason": reason}])
+    name = idempotency_key(request)
     payload = body.model_dump_json().encode() if body else b""
     answer = await request.app.state.flusher.do(
         Command(

@@ -216,7 +216,7 @@ CLASSIFICATION = (
         classification.repeat.CHAIN,
         lambda w: {"first": w.column("ticket", "id")[0], "after": 0, "limit": 50},
     ),
-    ("waiting", classification.hot_event.WAITING, lambda w: {"floor": FIRST}, 4),
+    ("arrived", classification.hot_event.ARRIVED, lambda w: {"floor": FIRST}, 4),
     (
         "take",
         classification.hot_event.TAKE,

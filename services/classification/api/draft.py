@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Row
 
 from libs.shared.db import Poison
-from libs.shared.web import Caller, Refused, after, caller, command, cursor, problems, running
+from libs.shared.web import Caller, Refused, after, caller, command, cursor, idempotency_key, problems, running
 from services.classification import draft, packs, registry, store
 from services.classification.api import shape_draft as shape
 from services.classification.current import current
@@ -67,6 +67,7 @@ async def drafts(
 )
 async def open_draft(request: Request, body: shape.OpenBody, who: Owner) -> Response:
     """As a kept version is; what is in force stays so until the draft is published."""
+    idempotency_key(request)
     base = await kept(request, body.version) if body.version else (await current(running(request)).in_force()).matrix
     args = draft.Open(body.title, base, who.principal, body.reason)
     return await command(request, draft.open_draft, args, key=registry.LOCK, body=body)
@@ -128,6 +129,7 @@ async def replace_draft(
     reason: Annotated[str, Query(min_length=1, max_length=500, description="why; kept beside the change")],
 ) -> Response:
     """YAML or an Excel workbook, known by its first bytes. A file with faults changes nothing and names every one."""
+    idempotency_key(request)
     data = await request.body()
     try:
         matrix = await asyncio.to_thread(packs.parse, data)

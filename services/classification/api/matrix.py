@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from libs.shared.db import Poison
-from libs.shared.web import Caller, Refused, caller, command, problems, running
+from libs.shared.web import Caller, Refused, caller, command, idempotency_key, problems, running
 from services.classification import draft, registry, store
 from services.classification.api import shape
 from services.classification.api import shape_draft as shapes
@@ -87,6 +87,7 @@ async def version_file(
 )
 async def activate(request: Request, body: shapes.ActivateBody, who: Owner) -> Response:
     """A roll back to the version before, or any other; at once or from `effective_at` on."""
+    idempotency_key(request)
     version = body.version
     if version is None:
         try:

@@ -21,8 +21,8 @@ from libs.shared.web import Body
 from services.classification.beside import Beside
 
 MOST_DECIDED = 500  # tickets in one request
-_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
-_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 
 
 class Preview(Body):
@@ -193,7 +193,7 @@ class DecideBody(Body):
     situation: str = Field(min_length=1, max_length=32, description="code of a situation of the matrix in force")
     business_type: BusinessType | None = Field(None, description="where left out: found as for any ticket")
     urgency: Urgency | None = Field(None, description="where left out: found as for any ticket")
-    note: str | None = Field(None, max_length=2000, pattern=_TEXT)
+    note: str | None = Field(None, max_length=2000, pattern=TEXT)
 
 
 class DecideManyBody(DecideBody):
@@ -224,8 +224,8 @@ class DecidedMany(BaseModel):
 class PartBody(Body):
     """One matter of a request."""
 
-    title: str | None = Field(None, min_length=1, max_length=200, pattern=_LINE, description="left out: the request's")
-    text: str = Field(min_length=1, max_length=10_000, pattern=_TEXT)
+    title: str | None = Field(None, min_length=1, max_length=200, pattern=LINE, description="left out: the request's")
+    text: str = Field(min_length=1, max_length=10_000, pattern=TEXT)
     situation: str | None = Field(
         None, min_length=1, max_length=32, description="code; left out: the part is classified like any ticket"
     )
@@ -235,7 +235,7 @@ class SplitBody(Body):
     """The matters of a request."""
 
     parts: list[PartBody] = Field(min_length=2, max_length=10)
-    note: str | None = Field(None, max_length=2000, pattern=_TEXT)
+    note: str | None = Field(None, max_length=2000, pattern=TEXT)
 
 
 class SplitTicket(BaseModel):
@@ -425,14 +425,14 @@ class HotEventDetail(HotEventView):
 class CloseBody(Body):
     """Why."""
 
-    reason: str | None = Field(None, max_length=2000)
+    reason: str | None = Field(None, max_length=2000, pattern=TEXT)
 
 
 class TicketsBody(Body):
     """Which tickets, and why."""
 
     tickets: tuple[UUID, ...] = Field(min_length=1, max_length=500)
-    reason: str | None = Field(None, max_length=2000)
+    reason: str | None = Field(None, max_length=2000, pattern=TEXT)
 
 
 class HotEventClosedAnswer(BaseModel):

@@ -1,21 +1,25 @@
 """What requests and answers about drafts and versions of the matrix look like."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
+from libs.shared import storable
 from libs.shared.web import Body
+from services.classification.api.shape import LINE, TEXT
 from services.classification.domain.draft import Kind, Operation
 
-Reason = Field(min_length=1, max_length=500, description="why; kept beside the change")
+Reason = Field(min_length=1, max_length=500, pattern=TEXT, description="why; kept beside the change")
+Line = Annotated[str, Field(pattern=LINE)]
+Tree = Annotated[Any, AfterValidator(storable.tree)]
 
 
 class OpenBody(Body):
     """A draft to begin."""
 
-    title: str = Field(min_length=1, max_length=200)
-    version: str | None = Field(None, max_length=120, description="begins as this version is; default: as in force")
+    title: Line = Field(min_length=1, max_length=200)
+    version: Line | None = Field(None, max_length=120, description="begins as this version is; default: as in force")
     reason: str = Reason
 
 
@@ -24,9 +28,11 @@ class ChangeBody(Body):
 
     op: Operation = "set"
     kind: Kind = Field(description="whose row it is; `rules` and `matrix` are one row each and have no code")
-    code: str = Field("", max_length=64)
-    cell: str = Field("", max_length=32, description="of `set`: which cell")
-    value: Any = Field(None, description="of `set`: what the cell is to hold; of `add`: an object with the row's cells")
+    code: Line = Field("", max_length=64)
+    cell: Line = Field("", max_length=32, description="of `set`: which cell")
+    value: Tree = Field(
+        None, description="of `set`: what the cell is to hold; of `add`: an object with the row's cells"
+    )
 
 
 class ChangesBody(Body):
@@ -49,7 +55,7 @@ class PublishBody(Body):
     revision: int = Field(ge=1, strict=True, description="the revision you sign off")
     reason: str = Reason
     effective_at: AwareDatetime | None = Field(None, description="when it comes in force; left out: at once")
-    over: str | None = Field(
+    over: Line | None = Field(
         None, max_length=120, description="the version in force, where another than the draft's base came in force"
     )
 
@@ -63,7 +69,7 @@ class ReasonBody(Body):
 class ActivateBody(ReasonBody):
     """A kept version to put in force again."""
 
-    version: str | None = Field(
+    version: Line | None = Field(
         None, min_length=1, max_length=120, description="left out: the one in force before the present one"
     )
     effective_at: AwareDatetime | None = Field(None, description="when it comes in force; left out: at once")

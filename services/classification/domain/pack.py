@@ -249,6 +249,13 @@ def examine(raw: Any, spot: Spot = lambda _: "") -> tuple[Matrix, tuple[Problem,
     Raises: MatrixError where the form itself cannot be read.
     """
     try:
+        storable = "\\u0000" not in json.dumps(raw, default=str, skipkeys=True)
+        json.dumps(raw, default=str, skipkeys=True, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        storable = False
+    if not storable:
+        raise MatrixError((Problem("file", "holds a NUL character or half a character"),))
+    try:
         pack = _Pack.model_validate(raw)
     except ValidationError as error:
         raise MatrixError(

@@ -19,7 +19,7 @@ RECALLED = 15  # members whose texts say what an event is about, the latest
 LONGEST = timedelta(days=30)  # an event may have been open when a person closed it
 CROWD = 500  # tickets of a cell and window that are looked at, the latest
 
-WAITING = text("SELECT ticket_id FROM arrival WHERE ticket_id > :floor ORDER BY ticket_id LIMIT 1")
+ARRIVED = text("SELECT ticket_id FROM arrival WHERE ticket_id > :floor ORDER BY ticket_id LIMIT 1")
 TAKE = text("""
     WITH taken AS (
         DELETE FROM arrival WHERE ticket_id = ANY(ARRAY(SELECT ticket_id FROM arrival
@@ -121,7 +121,7 @@ MEMBERS = text("""
 
 async def waiting(running: Running, floor: UUID) -> UUID | None:
     """The first arrival behind that id; None where nothing waits."""
-    found = await running.read(WAITING, floor=floor)
+    found = await running.read(ARRIVED, floor=floor)
     return found[0].ticket_id if found else None
 
 

@@ -114,7 +114,8 @@ async def test_what_is_usual_at_that_hour_is_no_event(classification: Harness) -
     await watched(classification)
     assert of_kind(await classification.said(), HotEventOpened) == []
     await classification.rows("DELETE FROM usual")
-    await classification.hear(received(TEXT, ticket_id=uuid7(NOW), place={"area_code": storm.OUTAGES[0][0]}))
+    later = uuid7(NOW + timedelta(seconds=1))
+    await classification.hear(received(TEXT, ticket_id=later, place={"area_code": storm.OUTAGES[0][0]}))
     await watched(classification)
     [event] = of_kind(await classification.said(), HotEventOpened)
     assert (event.count, event.situation.code[:3]) == (16, "C01")

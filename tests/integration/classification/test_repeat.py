@@ -71,10 +71,12 @@ async def test_same_address_repeats_whoever_calls_and_same_area_only_with_nearly
     await classification.hear(first)
     area = {"area_code": PLACE["area_code"]}
     assert found(await classification.hear(call(STILL, customer="c2", place=PLACE))) == [(first.ticket_id, 1)]
-    assert found(await classification.hear(call(STILL, place=area))) == [(first.ticket_id, 2)], "as the one before"
     other = {**PLACE, "address": "清河湾花园8号楼"}
     assert found(await classification.hear(call(OUT, customer="c3", place=other))) == [(None, 0)]
-    assert found(await classification.hear(call(OUT, customer="c4", place=area))) == [(None, 0)], "another customer"
+    unknown = call(STILL, place=area)
+    assert found(await classification.hear(unknown)) == [(None, 0)], "those before are known by customer and address"
+    assert found(await classification.hear(call(STILL, customer="c4", place=area))) == [(unknown.ticket_id, 1)]
+    assert found(await classification.hear(call(BILL, place=area))) == [(None, 0)], "another matter"
 
 
 async def test_redelivered_ticket_counts_once(classification: Harness) -> None:

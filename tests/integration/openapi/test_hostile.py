@@ -92,7 +92,15 @@ def _bodies(
     if "requestBody" not in operation:
         return []
     url, parts = _at(path, names), document["components"]["schemas"]
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    content = operation["requestBody"]["content"]
+    if "application/json" not in content:
+        query = {"revision": 1, "reason": "x"}
+        return [
+            (str(body[:40]), {"url": url, "params": query, "headers": {"content-type": kind}, "content": body})
+            for body in BODIES
+            for kind in content
+        ]
+    schema = content["application/json"]["schema"]
     schema = schema.get("oneOf", schema.get("anyOf", [schema]))[0]
     schema = parts[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
     good = {name: _good(schema["properties"][name], parts) for name in schema.get("required", [])}

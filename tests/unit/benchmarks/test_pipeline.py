@@ -11,7 +11,10 @@ from benchmarks.pipeline.course import Part, Pipeline, Reckoning
 from benchmarks.pipeline.receiver import Receiver
 from benchmarks.pipeline.ticket import Form, Tickets
 
-FORMS = [Form("12345", (b'{"a": "', b'"}'), departments, "S", "t") for departments in (("x",), ("x", "y"))]
+FORMS = [
+    Form("12345", b'{"a": "@@reference@@", "b": "@@number@@"}', departments, "S", "t")
+    for departments in (("x",), ("x", "y"))
+]
 PART = Part(rate=1, offered=1, left=0, drained=0, first=0, last=100, cpu_ms={}, busy=0)
 
 
