@@ -199,6 +199,13 @@ class Transaction:
             event.enveloped(Envelope(id_, source, self.now, 0, parent))
 
 
+async def rows(source: "Transaction | Running", statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
+    """Rows in a transaction, or outside any."""
+    if isinstance(source, Transaction):
+        return await source.rows(statement, **parameters)
+    return await source.read(statement, **parameters)
+
+
 def engine(url: str, schema: str, pool: int | None, application: str) -> AsyncEngine:
     """An engine whose connections see one schema and give up in time; `pool` None: no pool (commands)."""
     address: URL = make_url(url).set(drivername="postgresql+asyncpg")

@@ -14,6 +14,7 @@ from services.classification import registry, store
 from services.classification.domain import hot_event, place, repeat, sketch
 from services.classification.domain.classifier import Classifier, LabelError, Verdict
 from services.classification.domain.hot_event import Cell
+from services.classification.domain.linear import Model
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.repeat import Mark
 from services.classification.domain.text import Reading
@@ -100,11 +101,8 @@ class Current:
     async def _load(self, matrix_version: str, model_version: str | None, shadow_version: str | None) -> InForce:
         matrix = await registry.matrix_of(self._running, matrix_version)
         model = await registry.model_of(self._running, model_version) if model_version else None
-        try:
-            classifier = await asyncio.to_thread(Classifier, matrix, model)
-        except LabelError as error:
-            log.warning("model_unfit", model=model_version, matrix=matrix_version, reason=str(error))
-            classifier, model_version = await asyncio.to_thread(Classifier, matrix), None
+        classifier = await asyncio.to_thread(classifier_of, matrix, model, model_version)
+        model_version = model_version if classifier.model else None
         shadow = await self._shadow(matrix, shadow_version) if shadow_version else None
         shadow_version = shadow_version if shadow else None
         log.info("in_force", matrix=matrix.version, model=model_version, shadow=shadow_version)
@@ -148,6 +146,15 @@ class Current:
                 shadow = now.shadow_version, now.shadow.classify(ticket, reading)
             predictions.append(Prediction(verdict, now.matrix, now.model_version, mark, cell, shadow=shadow))
         return predictions
+
+
+def classifier_of(matrix: Matrix, model: Model | None, model_version: str | None = None) -> Classifier:
+    """With the model, unless that does not fit the matrix: then the matrix alone."""
+    try:
+        return Classifier(matrix, model)
+    except LabelError as error:
+        log.warning("model_unfit", model=model_version, matrix=matrix.version, reason=str(error))
+        return Classifier(matrix)
 
 
 def current(running: Running) -> Current:

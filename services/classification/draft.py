@@ -203,9 +203,9 @@ def _sound(row: Row[Any]) -> None:
 async def _write(
     tx: Transaction, row: Row[Any], form: draft.Form, problems: Sequence[Problem], args: Change | Replace
 ) -> Answer:
-    found = [each.plain() for each in draft.differences(row.form, form)]
     if row.form == form:
         return Answer(200, {"draft_id": row.draft_id, "revision": row.revision, "problems": row.problems})
+    found = [each.plain() for each in draft.differences(row.form, form)]
     plain = [{"place": each.place, "reason": each.reason} for each in problems]
     revision = await store.draft.change(tx, row.draft_id, form=form, problems=plain)
     await store.draft.note(tx, row.draft_id, revision, by=args.by, reason=args.reason, differences=found)

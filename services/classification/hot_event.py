@@ -29,18 +29,8 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """These tickets are about something else."""
-
-    hot_event_id: UUID
-    tickets: tuple[UUID, ...]
-    by: str
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """These tickets are about it too."""
+class Tickets:
+    """These tickets are about it too, or about something else."""
 
     hot_event_id: UUID
     tickets: tuple[UUID, ...]
@@ -56,7 +46,7 @@ async def close(args: Close, tx: Transaction) -> Answer:
     return Answer(200, {"hot_event_id": str(args.hot_event_id), "state": row.state, "closed_by": row.closed_by})
 
 
-async def leave(args: Leave, tx: Transaction) -> Answer:
+async def leave(args: Tickets, tx: Transaction) -> Answer:
     """Take members out, of an open event or a closed one; nothing happens to those that are out already."""
     await _one(tx, args.hot_event_id)
     rows = await store.hot_event.memberships(tx, args.tickets)
@@ -68,7 +58,7 @@ async def leave(args: Leave, tx: Transaction) -> Answer:
     return await _changed(tx, args.hot_event_id, gone)
 
 
-async def join(args: Join, tx: Transaction) -> Answer:
+async def join(args: Tickets, tx: Transaction) -> Answer:
     """Put tickets in, also such that were taken out before; nothing happens to those that are members already."""
     row = await _one(tx, args.hot_event_id)
     if row.state != "open":

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sqlalchemy import Row
@@ -150,30 +150,22 @@ async def keep_model(running: Running, trained: "Trained", matrix_version: str, 
     return version
 
 
-async def activate_model(running: Running, version: str | None, *, by: str, reason: str) -> None:
-    """Put a model in force, or none. Raises Poison where its labels do not fit the matrix in force."""
+async def activate_model(
+    running: Running, version: str | None, *, by: str, reason: str, kind: Literal["model", "shadow"] = "model"
+) -> None:
+    """Put a model in force, or beside it in the shadow; None: none.
+
+    Raises: Poison where its labels do not fit the matrix in force.
+    """
     if version is not None:
-        await _fitting(running, version)
+        in_force = await store.registry.in_force(running)
+        model = await model_of(running, version)
+        try:
+            label_situations(await matrix_of(running, in_force.get("matrix") or ""), model.labels)
+        except LabelError as error:
+            raise Poison(f"model {version} does not fit the matrix in force: {error}") from None
     async with running.transaction(keys=[LOCK]) as tx:
-        await store.registry.activate(tx, "model", version, by=by, reason=reason)
-
-
-async def _fitting(running: Running, version: str) -> None:
-    """Raises Poison where the model's labels do not fit the matrix in force."""
-    in_force = await store.registry.in_force(running)
-    model = await model_of(running, version)
-    try:
-        label_situations(await matrix_of(running, in_force.get("matrix") or ""), model.labels)
-    except LabelError as error:
-        raise Poison(f"model {version} does not fit the matrix in force: {error}") from None
-
-
-async def shadow_model(running: Running, version: str | None, *, by: str, reason: str) -> None:
-    """Put a model, or none, beside the one in force: it reads every ticket and decides nothing. Raises Poison."""
-    if version is not None:
-        await _fitting(running, version)
-    async with running.transaction(keys=[LOCK]) as tx:
-        await store.registry.activate(tx, "shadow", version, by=by, reason=reason)
+        await store.registry.activate(tx, kind, version, by=by, reason=reason)
 
 
 async def roll_back_model(running: Running, *, by: str) -> str | None:

@@ -13,10 +13,8 @@ from libs.shared.keep import first_id
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.classification import replay, store
-from services.classification.current import current
+from services.classification.current import classifier_of, current
 from services.classification.domain import pack
-from services.classification.domain.classifier import Classifier, LabelError
-from services.classification.domain.matrix import Matrix
 from services.classification.domain.what_if import Outcome
 from services.classification.settings import ClassificationSettings
 
@@ -45,7 +43,7 @@ async def _run(running: Running, trial: Row[Any]) -> None:
         before = (await current(running).in_force()).classifier
         first = first_id(trial.asked_at - timedelta(days=trial.days))
         done[1] = await store.ticket.count_since(running, first)
-        after = await asyncio.to_thread(classifier, before, draft)
+        after = await asyncio.to_thread(classifier_of, draft, before.model)
         tickets = replay.past(running, first)
 
         def progress(count: int) -> None:
@@ -76,12 +74,3 @@ async def _run(running: Running, trial: Row[Any]) -> None:
         await store.draft.settle(running, trial, *done, fault=fault)
     else:
         raise error
-
-
-def classifier(before: Classifier, draft: Matrix) -> Classifier:
-    """What would classify were the draft in force: with the model in force, unless that does not fit it."""
-    try:
-        return Classifier(draft, before.model)
-    except LabelError as error:
-        log.warning("model_unfit", matrix=draft.version, reason=str(error))
-        return Classifier(draft)

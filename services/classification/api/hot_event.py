@@ -74,7 +74,7 @@ async def close(request: Request, hot_event_id: UUID, body: shape.CloseBody, who
 )
 async def leave(request: Request, hot_event_id: UUID, body: shape.TicketsBody, who: Watcher) -> Response:
     """They do not join it again by themselves."""
-    args = hot_event.Leave(hot_event_id, body.tickets, who.principal, body.reason)
+    args = hot_event.Tickets(hot_event_id, body.tickets, who.principal, body.reason)
     return await command(request, hot_event.leave, args, key=LOCK, body=body)
 
 
@@ -86,7 +86,7 @@ async def leave(request: Request, hot_event_id: UUID, body: shape.TicketsBody, w
 )
 async def join(request: Request, hot_event_id: UUID, body: shape.TicketsBody, who: Watcher) -> Response:
     """Also such as were taken out before. 409 where the event is closed."""
-    args = hot_event.Join(hot_event_id, body.tickets, who.principal, body.reason)
+    args = hot_event.Tickets(hot_event_id, body.tickets, who.principal, body.reason)
     return await command(request, hot_event.join, args, key=LOCK, body=body)
 
 

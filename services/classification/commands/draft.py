@@ -18,7 +18,7 @@ from libs.shared.service import Running
 from services.classification import draft, registry, replay, store, trial
 from services.classification.api.shape_draft import ChangesBody
 from services.classification.commands.run import by_option, matrix_of, reason_option, with_running, write
-from services.classification.current import current
+from services.classification.current import classifier_of, current
 from services.classification.domain import pack
 from services.classification.domain.draft import Change, Kind, differences
 from services.classification.domain.matrix import Matrix
@@ -167,7 +167,7 @@ def try_draft(number: int, days: int, by: str) -> None:
             row = await _row(running, number)
             before = (await current(running).refresh()).classifier
             first = first_id(row.asked_at - timedelta(days=days))
-            after = trial.classifier(before, pack.examine(row.form)[0])
+            after = classifier_of(pack.examine(row.form)[0], before.model)
             with Progress(console=Console(stderr=True)) as progress:
                 task = progress.add_task("classifying", total=await store.ticket.count_since(running, first))
                 tickets = replay.past(running, first)

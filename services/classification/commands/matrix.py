@@ -14,7 +14,7 @@ from rich.progress import Progress
 from libs.shared.db import Poison
 from libs.shared.keep import first_id
 from libs.shared.service import Running
-from services.classification import packs, registry, replay, store, trial
+from services.classification import packs, registry, replay, store
 from services.classification.commands import draft as draft_commands
 from services.classification.commands import history
 from services.classification.commands.run import (
@@ -25,7 +25,7 @@ from services.classification.commands.run import (
     with_running,
     write,
 )
-from services.classification.current import NotLoaded, current
+from services.classification.current import NotLoaded, classifier_of, current
 from services.classification.domain import skeleton
 from services.classification.domain.claim import claims
 from services.classification.domain.classifier import Classifier
@@ -177,7 +177,7 @@ async def _replayed(
     before: Classifier, draft: Matrix, chunks: AsyncIterator[Sequence[replay.Named]], count: int
 ) -> Outcome:
     """With a progress bar; a model that does not fit the draft is left aside, as it will be."""
-    after = trial.classifier(before, draft)
+    after = classifier_of(draft, before.model)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("classifying", total=count)
         return await replay.replay(before, after, chunks, lambda done: progress.advance(task, done))

@@ -65,7 +65,7 @@ def roll_back_model(by: str) -> None:
 def shadow_model(version: str, by: str, reason: str) -> None:
     """Put a model beside the one in force, or none: it reads every ticket and decides nothing."""
     chosen = None if version == "none" else version
-    with_running(lambda running: registry.shadow_model(running, chosen, by=by, reason=reason))
+    with_running(lambda running: registry.activate_model(running, chosen, by=by, reason=reason, kind="shadow"))
     click.echo(f"in the shadow: {version}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 
 FIELDS = """d.draft_id, d.title, d.state, d.base, d.revision, d.problems, d.origin, d.opened_by, d.opened_at,
@@ -79,9 +79,7 @@ async def add(
 
 async def one(source: Transaction | Running, draft_id: int) -> Row[Any] | None:
     """A draft with its form and its what-if."""
-    found = await (
-        source.rows(ONE, draft_id=draft_id) if isinstance(source, Transaction) else source.read(ONE, draft_id=draft_id)
-    )
+    found = await rows(source, ONE, draft_id=draft_id)
     return found[0] if found else None
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.keep import first_id
 from libs.shared.service import Running
 from services.classification.domain import hot_event, sketch
@@ -270,8 +270,7 @@ async def close(tx: Transaction, ids: Sequence[UUID], *, by: str, reason: str | 
 
 async def one(source: Transaction | Running, hot_event_id: UUID) -> Row[Any] | None:
     """An event; None where there is none."""
-    read = source.rows if isinstance(source, Transaction) else source.read
-    found = await read(ONE, hot_event_id=hot_event_id)
+    found = await rows(source, ONE, hot_event_id=hot_event_id)
     return found[0] if found else None
 
 

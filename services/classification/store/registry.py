@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 
 Kind = Literal["matrix", "model", "shadow"]
@@ -65,8 +65,7 @@ FRESH = text("""
 
 async def in_force(source: Transaction | Running) -> dict[Kind, str | None]:
     """The version of each kind that is in force; a kind that never had one is missing."""
-    found = await (source.rows(IN_FORCE) if isinstance(source, Transaction) else source.read(IN_FORCE))
-    return {row.kind: row.version for row in found}
+    return {row.kind: row.version for row in await rows(source, IN_FORCE)}
 
 
 async def history(running: Running, kind: Kind, limit: int = 100) -> Sequence[Row[Any]]:

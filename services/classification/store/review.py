@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Row, text
 
 from libs.shared.contracts.classification import Candidate
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 
 Place = tuple[datetime, UUID]  # in the queue: due at, ticket
@@ -117,11 +117,7 @@ async def first(running: Running, limit: int, characters: int) -> Sequence[Row[A
 
 async def one(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None:
     """An open review; a claim whose time is over is not shown."""
-    found = await (
-        source.rows(ONE, ticket_id=ticket_id)
-        if isinstance(source, Transaction)
-        else source.read(ONE, ticket_id=ticket_id)
-    )
+    found = await rows(source, ONE, ticket_id=ticket_id)
     return found[0] if found else None
 
 
@@ -137,11 +133,7 @@ async def claim(tx: Transaction, ticket_id: UUID, by: str | None, until: datetim
 
 async def decided(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None:
     """What was decided on a ticket, by whom."""
-    found = await (
-        source.rows(DECIDED, ticket_id=ticket_id)
-        if isinstance(source, Transaction)
-        else source.read(DECIDED, ticket_id=ticket_id)
-    )
+    found = await rows(source, DECIDED, ticket_id=ticket_id)
     return found[0] if found else None
 
 

@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import Row, text
 
 from libs.shared.contracts.dispatch import CellDisputed
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 
 # Said again in the same month: the newer counts, unless somebody has settled it.
@@ -41,7 +41,7 @@ async def add(tx: Transaction, events: Sequence[CellDisputed]) -> None:
 
 async def one(source: Transaction | Running, id_: int) -> Row[Any] | None:
     """One of them."""
-    found = await (source.rows(ONE, id=id_) if isinstance(source, Transaction) else source.read(ONE, id=id_))
+    found = await rows(source, ONE, id=id_)
     return found[0] if found else None
 
 

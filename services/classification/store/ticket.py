@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from libs.shared.contracts.intake import Ticket
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.classification.domain import sketch
 from services.classification.domain.classifier import Verdict
@@ -134,9 +134,7 @@ async def split(tx: Transaction, ticket_id: UUID, *, by: str) -> None:
 
 async def one(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None:
     """A ticket and its classification; None where it is not known."""
-    found = await (
-        source.rows(ONE, id=ticket_id) if isinstance(source, Transaction) else source.read(ONE, id=ticket_id)
-    )
+    found = await rows(source, ONE, id=ticket_id)
     return found[0] if found else None
 
 

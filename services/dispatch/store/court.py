@@ -6,11 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.dispatch.domain.court import Decision, ReturnCase
 from services.dispatch.domain.order import Judge, WorkOrder
-from services.dispatch.store.ticket import rows
 
 OPEN_CASE = text("""
     INSERT INTO return_case (return_id, work_order_id, ticket_id, situation, department, reason_code, reason,

@@ -8,12 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.dispatch.delivery.breaker import Breaker
 from services.dispatch.domain.endpoint import Endpoint, State, StoredKey
 from services.dispatch.store.held import json
-from services.dispatch.store.ticket import rows
 
 PUT = text("""
     INSERT INTO endpoint (department, url, networks, concurrency, timeout_seconds, state, created_at, updated_at)

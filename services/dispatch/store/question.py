@@ -6,10 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.dispatch.domain.question import Evidence, Question
-from services.dispatch.store.ticket import rows
 
 ADD_QUESTIONS = text("""
     INSERT INTO question (question_id, ticket_id, work_order_id, asked_by, asker, text, asked_at)

@@ -6,10 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.dispatch.domain.reassignment import Item, Reassignment, Scope
-from services.dispatch.store.ticket import rows
 
 # Open work orders of the scope that are not younger than the reassignment.
 _FOUND = """FROM work_order o JOIN ticket t USING (ticket_id)

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.dispatch.delivery.backoff import GIVE_UP
 from services.dispatch.store import delivery
-from services.dispatch.store.ticket import rows
 
 DELIVERY = """delivery_id, department, nullif(ticket_id, delivery_id) AS ticket_id, work_order_id, type, body, state,
     reason, attempts, created_at, due_at, give_up_at, settled_at, last_status, last_error"""

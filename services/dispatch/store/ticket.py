@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, text
+from sqlalchemy import Row, text
 
 from libs.shared.contracts.dispatch import Measures
 from libs.shared.contracts.intake import TicketAmended
-from libs.shared.db import Transaction
+from libs.shared.db import Transaction, rows
 from libs.shared.service import Running
 from services.dispatch.domain.ticket import Brief, Ticket
 from services.dispatch.store.held import held, json
@@ -133,13 +133,6 @@ async def amendments(source: Transaction | Running, ids: Iterable[UUID]) -> dict
 async def history(running: Running, ticket_id: UUID) -> list[dict[str, Any]]:
     """What was noted about a ticket, in order."""
     return [dict(row._mapping) for row in await running.read(HISTORY, ticket_id=ticket_id)]
-
-
-async def rows(source: Transaction | Running, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
-    """Rows in a transaction, or outside any."""
-    if isinstance(source, Transaction):
-        return await source.rows(statement, **parameters)
-    return await source.read(statement, **parameters)
 
 
 def _brief(row: Row[Any]) -> Brief:

@@ -99,7 +99,7 @@ async def test_a_shadow_that_cannot_be_used_keeps_no_ticket_waiting(classificati
     await classification.said()
     assert len(await classification.hear(received(JAM))) == 1
     with pytest.raises(Poison, match="there is no model version x"):
-        await registry.shadow_model(classification.running, "x", by="t", reason="")
+        await registry.activate_model(classification.running, "x", by="t", reason="", kind="shadow")
 
 
 async def test_statements_with_a_shadow_are_one_more(classification: Harness, tmp_path: Path) -> None:
