@@ -1,4 +1,4 @@
-"""The tickets a storm brings: the demo's, as often as one likes, each time of another customer at another address."""
+"""The tickets of a whole country: the demo's over and over, of another customer each time, in one of all its towns."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -17,13 +17,14 @@ from services.intake.domain.submission import check
 
 TICKETS = Path(source.__file__).parent / "tickets.csv"
 PACK = "power_95598"
-HOLE, HOUSE = "@@reference@@", "@@number@@"
-HOLE_, HOUSE_ = HOLE.encode(), HOUSE.encode()
+HOLE, HOUSE, TOWN = "@@reference@@", "@@number@@", "@@town@@"
+HOLE_, HOUSE_, TOWN_ = HOLE.encode(), HOUSE.encode(), TOWN.encode()
+TOWNS = 38_000  # towns and streets of the country: nine digits of an area code name one
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A ticket with holes for its reference, and for the number of customer and house."""
+    """A ticket with holes for its reference, its town, and the number of customer and house."""
 
     channel: str
     body: bytes
@@ -33,8 +34,10 @@ class Form:
 
     def record(self, reference: str) -> tuple[bytes, bytes]:
         """Key and value for the inbound topic."""
-        name, number = reference.encode(), reference.rpartition("-")[2].encode()
-        return f"{self.channel}|".encode() + name, self.body.replace(HOLE_, name).replace(HOUSE_, number)
+        number = reference.rpartition("-")[2]
+        town = str(100_000_000 + int(number) % TOWNS)
+        body = self.body.replace(HOLE_, reference.encode()).replace(HOUSE_, number.encode())
+        return f"{self.channel}|{reference}".encode(), body.replace(TOWN_, town.encode())
 
 
 def forms() -> list[Form]:
@@ -45,7 +48,7 @@ def forms() -> list[Form]:
     for ticket in source.read(TICKETS):
         verdict = classifier.classify(Draft.of(check(ticket, now)).ticket(now))
         if verdict.sure:
-            place = {**ticket["place"], "address": f"{ticket['place'].get('address', '')}{HOUSE}号"}
+            place = {"area_code": TOWN, "address": f"{ticket['place'].get('address', '')}{HOUSE}号"}
             customer = {**ticket["customer"], "customer_id": f"C{HOUSE}"}
             body = json.dumps(
                 {**ticket, "external_ref": HOLE, "place": place, "customer": customer}, ensure_ascii=False
