@@ -1,9 +1,10 @@
 """What classification says: which situation a ticket is, who leads and who executes, and why."""
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from libs.shared.contracts.intake import BusinessType, ComplaintObject, Ticket
+from libs.shared.contracts.intake import BusinessType, ComplaintObject, Star, Ticket
 from libs.shared.events import REFERENCE, Contract, Event
 
 SlaClass = Literal["maintenance", "construction"]
@@ -52,6 +53,7 @@ class TicketClassified(Event):
     decided_by: str  # "model", "matrix" or the reviewer's principal
     repeat_of: UUID | None = None  # the first ticket of the chain of repeats, never a repeat itself; None: it is none
     repeats: int = 0  # tickets of that chain before this one
+    hot_event: UUID | None = None  # a folded hot event: its master works for this ticket too
 
 
 class Candidate(Contract):
@@ -121,6 +123,30 @@ class HotEventJoined(Event):
     hot_event_id: UUID
     similarity: float  # of its text to what the members say, 0-1
     by: str  # "classification" or a principal
+    folded: bool = False  # one master works for all members; said again of each that was one before
+
+
+class HotEventFolded(Event, topic=REFERENCE, key="hot_event_id"):
+    """All members of a hot event get one master, a ticket under the event's id: one work order, one answer."""
+
+    hot_event_id: UUID
+    situation: Situation
+    title: str
+    text: str  # what the first members say, masked
+    area_code: str
+    star: Star  # the highest of the members
+    sensitive: bool  # one of them is
+    opened_at: datetime  # the earliest request
+    members: int
+    by: str  # "classification" or a principal
+
+
+class HotEventDissolved(Event, topic=REFERENCE, key="hot_event_id"):
+    """The members have not one cause: each goes its own way again, and the master ends. The event is closed."""
+
+    hot_event_id: UUID
+    by: str  # principal
+    reason: str | None
 
 
 class HotEventLeft(Event):

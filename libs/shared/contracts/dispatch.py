@@ -26,6 +26,7 @@ class WorkOrderAssigned(Event):
     opened_at: datetime  # when the customer made the request
     situation: str  # name
     reassigned_from: UUID | None = None  # the work order whose place it takes: a return was upheld, or it was moved
+    repeats: int = 0  # tickets that the ticket repeats
 
 
 class WorkOrderDelivered(Event):
@@ -99,14 +100,14 @@ class ReturnRuled(Event):
 class WorkOrderCancelled(Event):
     """The share is not this department's any more; its clocks end.
 
-    The ticket was classified again, or the share was moved with others: a WorkOrderAssigned with `reassigned_from`
-    follows then.
+    The ticket was classified again; or the share was moved with others: a WorkOrderAssigned with `reassigned_from`
+    follows then; or the ticket was merged into another one, or was the master of an event that was dissolved.
     """
 
     ticket_id: UUID
     work_order_id: UUID
     department: str
-    reason: Literal["classified_again", "reassigned"]
+    reason: Literal["classified_again", "reassigned", "merged", "dissolved"]
     reassigned_to: Department | None = None
 
 
@@ -203,6 +204,52 @@ class TicketReopened(Event):
     reason: str
     work_order_ids: tuple[UUID, ...]
     departments: tuple[Department, ...] = ()  # of those work orders
+    master_id: UUID | None = None  # the ticket is merged into that one, which works on: no work order of its own
+
+
+class TicketMerged(Event):
+    """The ticket is about the same matter as another one, its master: that one's departments work for both.
+
+    Its own work orders and clocks end, its answer will be the master's.
+    """
+
+    ticket_id: UUID
+    master_id: UUID
+    hot_event: bool  # the master is a hot event's
+    agent_id: str | None
+    channel: Channel
+    title: str  # the master's
+    members: int  # tickets merged into that master, with this one
+    by: str  # principal, or "classification"
+    reason: str | None
+
+
+class TicketReleased(Event):
+    """The ticket goes its own way again; its departments get work orders, or it has its answer already."""
+
+    ticket_id: UUID
+    master_id: UUID
+    by: str
+    reason: str | None
+
+
+class Promised(Contract):
+    """What the limit of a ticket's clock depends on."""
+
+    star: Star
+    urgency: Urgency
+    sla_class: SlaClass
+    repeats: int
+    opened_at: datetime  # when the customer made the request
+
+
+class MasterJoined(Event):
+    """Tickets were merged into this one; the strictest of all promises binds it from now on."""
+
+    ticket_id: UUID  # the master
+    tickets: tuple[UUID, ...]  # 1 to 500 of them
+    members: int  # now
+    promised: tuple[Promised, ...]  # what these were promised: of several with the same limit the earliest
 
 
 class CellDisputed(Event, topic=REFERENCE, key="cell"):

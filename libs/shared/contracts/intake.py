@@ -43,6 +43,7 @@ class Ticket(Contract):
     customer: Customer = Customer()
     opened_at: datetime  # when the customer made the request, UTC
     split_from: UUID | None = None  # the ticket that a reviewer split, of which this is a part
+    hot_event: UUID | None = None  # the hot event whose master this is: made by Zhida, for all its members
 
 
 class TicketReceived(Event):
