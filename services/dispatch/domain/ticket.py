@@ -47,7 +47,7 @@ class Brief:
     join_policy: JoinPolicy
     urgency: Urgency
     matrix_version: str
-    repeats: int  # tickets that it repeats
+    repeats: int = 0  # tickets that it repeats
 
     @property
     def lead_department(self) -> Department:

@@ -27,7 +27,7 @@ TABLES = (
         closed_at timestamptz, satisfied boolean,
         transfers int NOT NULL DEFAULT 0, rulings int NOT NULL DEFAULT 0, messages int NOT NULL DEFAULT 0,
         hops int, first_contact_minutes double precision, resolve_minutes double precision,
-        repeats int NOT NULL, master uuid
+        repeats int NOT NULL DEFAULT 0, master uuid
     ) PARTITION BY RANGE (ticket_id)""",
     f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 80, {HOT})",
     "CREATE INDEX ticket_by_agent ON ticket (agent_id, ticket_id)",
