@@ -16,7 +16,7 @@ from libs.shared.contracts.classification import (
     TicketClassified,
 )
 from libs.shared.events import Event, uuid7
-from services.dispatch import merging
+from services.dispatch import merging, store
 from services.dispatch.command import merge
 from tests.integration.dispatch.test_court import REASON
 from tests.integration.dispatch.world import METER, REPAIR, World, amended, classified, post
@@ -225,7 +225,7 @@ async def test_a_dissolved_event_lets_everybody_go_and_nothing_is_lost(
     await world.hear(after)
     await carried_out(world)
     assert (await world.orders(after.ticket_id))["meter"]["state"] == "assigned"
-    assert await merging.store.member.to_do(world.harness.running) == []
+    assert await store.member.to_do(world.harness.running) == []
 
 
 async def test_a_master_closed_without_an_answer_lets_its_members_go(world: World) -> None:
