@@ -81,7 +81,7 @@ async def assign(events: list[TicketClassified], tx: Transaction) -> None:
         for order in ground.work_orders(tx, event.ticket_id, tickets.executing(event))
     ]
     await store.ticket.add(tx, list(new.values()), masters)
-    await store.member.begin(tx, masters)
+    await store.member.begin(tx, masters, hot_event=True)
     await store.member.wish(
         tx,
         [

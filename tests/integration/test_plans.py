@@ -642,7 +642,7 @@ DISPATCH: tuple[Any, ...] = (
         },
         10 * BATCH,
     ),
-    ("begin", dispatch.member.BEGIN, lambda w: {"ids": fresh()}),
+    ("begin", dispatch.member.BEGIN, lambda w: {"ids": fresh(), "hot_event": True}),
     ("live", dispatch.member.LIVE, lambda w: {"ids": w.column("member", "master_id")}),
     ("members", dispatch.member.SOME, lambda w: {"ids": w.column("member", "ticket_id")}),
     ("moving", dispatch.member.MOVING, lambda w: {"id": w.column("member", "master_id")[0], "limit": 200}, 40),

@@ -212,14 +212,20 @@ async def reopen(args: list[Reopen], tx: Transaction) -> list[Answer | Refused]:
     With a ticket that follows a master that one is reopened, which all its other members then follow.
     """
     await store.order.load(tx)
-    once = {each.ticket_id: each for each in await store.member.some(tx, [each.ticket_id for each in args])}
+    here = store.held.held(tx)
+    alone = [
+        each.ticket_id
+        for each in args
+        if not any("reopen" in orders.allowed(here.orders[id_]) for id_ in here.shares.get(each.ticket_id, ()))
+    ]
+    once = {each.ticket_id: each for each in await store.member.some(tx, alone)}
 
     def one(each: Reopen) -> Step:
         ticket, shares = ticket_in(tx, each.ticket_id)
         if not ticket.is_member or ticket.master is None:
             former = once.get(each.ticket_id)
             return _reopened(tx, each, ticket, shares, lost=former.departments if former else ())
-        if ticket.master not in store.held.held(tx).tickets:
+        if ticket.master not in here.tickets:
             raise Refused(409, "Changed meanwhile", "the ticket has just been merged: repeat the request")
         master, works = ticket_in(tx, ticket.master)
         own = _reopened(tx, each, ticket, (), master_id=ticket.master)

@@ -61,7 +61,10 @@ async def merge(args: Merge, tx: Transaction) -> Answer:
         return Answer(200, await _standing(tx, ticket))
     if ticket.is_member:
         raise Illegal(ticket.state, "merge", (), f"the ticket is merged into {ticket.master}: release it first")
-    if ticket.is_master and await store.member.count(tx, args.ticket_id):
+    own = await store.member.master(tx, args.ticket_id) if ticket.is_master else None
+    if own and own.hot_event:
+        raise Illegal(ticket.state, "merge", (), "this is the master of a hot event")
+    if own and await store.member.count(tx, args.ticket_id):
         raise Illegal(ticket.state, "merge", (), "tickets are merged into this one: release them first")
     if ticket.state != "open":
         allowed = tuple(tickets.MOVES[ticket.state])
@@ -71,12 +74,12 @@ async def merge(args: Merge, tx: Transaction) -> Answer:
     if master.state == "closed":
         raise ground.bad("into", "is closed: reopen it first")
     known = await store.member.master(tx, args.into)
-    if known and known.dissolved_by:
+    if known and known.dissolved_by and (known.hot_event or await store.member.count(tx, args.into)):
         raise ground.bad("into", f"{known.dissolved_by} has dissolved it")
-    if not master.is_master:
+    if known is None or known.dissolved_by:
         master = replace(master, master=args.into)
         store.held.write(tx, [master])
-        await store.member.begin(tx, [args.into])
+        await store.member.begin(tx, [args.into], hot_event=False)
     wish = Member(args.ticket_id, args.into, "joining", (), False, args.by, args.reason)
     await _join(tx, master, [wish])
     return Answer(200, await _standing(tx, held(tx).tickets[args.ticket_id]))
@@ -105,7 +108,7 @@ async def advance(running: Running, master_id: UUID) -> bool:
     async with running.transaction({str(master_id), *map(str, ids)}) as tx:
         await store.order.load(tx)
         master, known = held(tx).tickets.get(master_id), await store.member.master(tx, master_id)
-        live = master is not None and known is not None and not known.dissolved_by
+        live = master is not None and master.is_master and known is not None and not known.dissolved_by
         rows = await store.member.some(tx, ids)
         joining = [row for row in rows if row.master_id == master_id and row.state == "joining"]
         leaving = [row for row in rows if row.master_id == master_id and row.state == "leaving"]

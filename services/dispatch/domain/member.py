@@ -30,6 +30,7 @@ class Master:
     """A ticket that works for others. `over`: no more join it by themselves."""
 
     master_id: UUID
+    hot_event: bool
     over: bool
     dissolved_by: str | None  # its members go their own ways again
     reason: str | None

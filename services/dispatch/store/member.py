@@ -37,20 +37,23 @@ KEEP = text("""
         departments = excluded.departments, hot_event = excluded.hot_event, by = excluded.by,
         reason = excluded.reason, at = excluded.at""")
 BEGIN = text("""
-    INSERT INTO master (master_id, due) SELECT id, false FROM unnest(CAST(:ids AS uuid[])) AS n(id)
-    ORDER BY id ON CONFLICT (master_id) DO UPDATE SET due = true""")
+    INSERT INTO master (master_id, hot_event, due)
+    SELECT id, :hot_event, false FROM unnest(CAST(:ids AS uuid[])) AS n(id) ORDER BY id
+    ON CONFLICT (master_id) DO UPDATE SET due = true, hot_event = excluded.hot_event,
+        dissolved_by = CASE WHEN excluded.hot_event THEN master.dissolved_by END""")
 OVER = text("""
-    INSERT INTO master (master_id, due, over) SELECT id, true, true FROM unnest(CAST(:ids AS uuid[])) AS n(id)
+    INSERT INTO master (master_id, hot_event, due, over)
+    SELECT id, true, true, true FROM unnest(CAST(:ids AS uuid[])) AS n(id)
     ORDER BY id ON CONFLICT (master_id) DO UPDATE SET due = true, over = true""")
 DISSOLVE = text("""
-    INSERT INTO master (master_id, due, dissolved_by, reason) VALUES (:id, true, :by, :reason)
+    INSERT INTO master (master_id, hot_event, due, dissolved_by, reason) VALUES (:id, true, true, :by, :reason)
     ON CONFLICT (master_id) DO UPDATE SET due = true, dissolved_by = :by, reason = :reason""")
 DONE = text("UPDATE master SET due = false WHERE master_id = :id AND due")
 # Masters that are in work for others now.
 LIVE = text("""
     SELECT t.ticket_id FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.ticket_id = n.id
     JOIN master m ON m.master_id = n.id WHERE m.dissolved_by IS NULL AND t.master = t.ticket_id""")
-MASTER = text("SELECT master_id, over, dissolved_by, reason FROM master WHERE master_id = :id")
+MASTER = text("SELECT master_id, hot_event, over, dissolved_by, reason FROM master WHERE master_id = :id")
 SOME = text("SELECT m.* FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) JOIN member m USING (ticket_id)")
 # Masters with something to do: one look into the index for each. Wishes wait for masters that are still to come.
 TO_DO = text("""
@@ -111,10 +114,10 @@ async def keep(tx: Transaction, members: Sequence[Member]) -> None:
         await tx.run(KEEP, members=json(members_of(members)), now=tx.now)
 
 
-async def begin(tx: Transaction, ids: Collection[UUID]) -> None:
-    """These are masters from now on."""
+async def begin(tx: Transaction, ids: Collection[UUID], *, hot_event: bool) -> None:
+    """These are masters from now on; a hot event that was dissolved stays so."""
     if ids:
-        await tx.run(BEGIN, ids=list(ids))
+        await tx.run(BEGIN, ids=list(ids), hot_event=hot_event)
 
 
 async def over(tx: Transaction, ids: Collection[UUID]) -> None:

@@ -44,8 +44,8 @@ TABLES = (
     "CREATE INDEX member_moving ON member (master_id, ticket_id) WHERE state IN ('joining', 'leaving')",
     # `due`: something is to be done for its members. `over`: no more come by themselves.
     """CREATE TABLE master (
-        master_id uuid PRIMARY KEY, due boolean NOT NULL, over boolean NOT NULL DEFAULT false,
-        dissolved_by text, reason text) PARTITION BY RANGE (master_id)""",
+        master_id uuid PRIMARY KEY, hot_event boolean NOT NULL, due boolean NOT NULL,
+        over boolean NOT NULL DEFAULT false, dissolved_by text, reason text) PARTITION BY RANGE (master_id)""",
     f"CREATE TABLE master_default PARTITION OF master DEFAULT WITH (fillfactor = 50, {HOT})",
     "CREATE INDEX master_due ON master (master_id) WHERE due",
     """CREATE TABLE work_order (
