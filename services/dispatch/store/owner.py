@@ -15,7 +15,7 @@ Owner: TypeAlias = tuple[UUID, str]  # ticket, department
 
 OWNERS = text("""
     SELECT work_order_id, ticket_id, department FROM work_order WHERE work_order_id = ANY(CAST(:ids AS uuid[]))""")
-REMEMBERED = 20_000  # work orders, some 8 MB
+REMEMBERED = 8_000  # work orders, some 3 MB
 
 
 @dataclass
