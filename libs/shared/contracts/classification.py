@@ -126,7 +126,7 @@ class HotEventJoined(Event):
     folded: bool = False  # one master works for all members; said again of each that was one before
 
 
-class HotEventFolded(Event, topic=REFERENCE, key="hot_event_id"):
+class HotEventFolded(Event, key="hot_event_id"):
     """All members of a hot event get one master, a ticket under the event's id: one work order, one answer."""
 
     hot_event_id: UUID
@@ -141,7 +141,7 @@ class HotEventFolded(Event, topic=REFERENCE, key="hot_event_id"):
     by: str  # "classification" or a principal
 
 
-class HotEventDissolved(Event, topic=REFERENCE, key="hot_event_id"):
+class HotEventDissolved(Event, key="hot_event_id"):
     """The members have not one cause: each goes its own way again, and the master ends. The event is closed."""
 
     hot_event_id: UUID
