@@ -2,6 +2,8 @@
 
 from libs.shared.contracts.classification import (
     HotEventClosed,
+    HotEventDissolved,
+    HotEventFolded,
     HotEventJoined,
     HotEventLeft,
     HotEventOpened,
@@ -28,10 +30,12 @@ service = Service(
         HotEventOpened,
         HotEventJoined,
         HotEventLeft,
+        HotEventFolded,
+        HotEventDissolved,
         HotEventClosed,
     ),
     serves=api.router,
-    runs=(current.follow, trial.try_drafts, figure.watch, schedule.retrain, watch.run),
+    runs=(current.follow, current.look, trial.try_drafts, figure.watch, schedule.retrain, watch.run),
     settings=ClassificationSettings,
     keeps=retention.KEEPS,
     opens=current.opened,
