@@ -1,10 +1,12 @@
 """intake: what it hears, says, serves and receives."""
 
-from libs.shared.contracts.classification import ReviewRequested, TicketClassified, TicketSplit
+from libs.shared.contracts.classification import HotEventFolded, ReviewRequested, TicketClassified, TicketSplit
 from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -30,6 +32,7 @@ service = Service(
     hears={
         ReviewRequested: handlers.move,
         TicketSplit: handlers.split,
+        HotEventFolded: handlers.fold,
         TicketClassified: handlers.move,
         WorkOrderAssigned: handlers.move,
         WorkOrderDelivered: handlers.move,
@@ -43,6 +46,8 @@ service = Service(
         NotificationSent: handlers.move,
         TicketClosed: handlers.move,
         TicketReopened: handlers.move,
+        TicketMerged: handlers.move,
+        TicketReleased: handlers.move,
     },
     says=(TicketReceived, TicketAmended, TicketRejected),
     serves=api.router,

@@ -222,6 +222,7 @@ def assigned(brief: tickets.Brief, order: WorkOrder) -> says.WorkOrderAssigned:
         situation=brief.situation_name,
         reassigned_from=order.reassigned_from,
         repeats=brief.repeats,
+        channel=brief.channel,
     )
 
 

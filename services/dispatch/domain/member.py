@@ -46,9 +46,10 @@ def promised(tickets: Iterable[Ticket]) -> tuple[Promised, ...]:
             urgency=brief.urgency,
             sla_class=brief.sla_class,
             repeats=brief.repeats,
+            channel=brief.channel,
             opened_at=brief.opened_at,
         )
-        key = promise.star, promise.urgency, promise.sla_class, promise.repeats
+        key = promise.star, promise.urgency, promise.sla_class, promise.repeats, promise.channel
         if key not in found or promise.opened_at < found[key].opened_at:
             found[key] = promise
     return tuple(found.values())
