@@ -7,7 +7,7 @@ from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Transaction
 from libs.shared.keep import timely
 from libs.shared.service import Running
-from services.classification import store
+from services.classification import cumulation, store
 from services.classification.current import Prediction, current
 from services.classification.domain import fact, rule
 from services.classification.store.review import Opened
@@ -18,7 +18,8 @@ from services.classification.store.ticket import Classified
 async def predict(events: list[TicketReceived], running: Running) -> Sequence[Prediction]:
     """Read the tickets, off the event loop and outside any transaction."""
     predictions = await current(running).classify([event.ticket for event in events])
-    return await _named_in_splitting(events, predictions, running)
+    named = await _named_in_splitting(events, predictions, running)
+    return await cumulation.named(events, named, running)
 
 
 async def classify(events: list[TicketReceived], tx: Transaction) -> None:

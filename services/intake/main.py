@@ -1,6 +1,11 @@
 """intake: what it hears, says, serves and receives."""
 
-from libs.shared.contracts.classification import ReviewRequested, TicketClassified, TicketSplit
+from libs.shared.contracts.classification import (
+    CumulativeProblemFound,
+    ReviewRequested,
+    TicketClassified,
+    TicketSplit,
+)
 from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
@@ -43,6 +48,7 @@ service = Service(
         NotificationSent: handlers.move,
         TicketClosed: handlers.move,
         TicketReopened: handlers.move,
+        CumulativeProblemFound: handlers.foresee,
     },
     says=(TicketReceived, TicketAmended, TicketRejected),
     serves=api.router,

@@ -2,6 +2,28 @@
 events, reviews.
 """
 
-from services.classification.store import draft, hot_event, registry, repeat, review, shadow, suggestion, ticket
+from services.classification.store import (
+    cumulative,
+    draft,
+    hot_event,
+    registry,
+    repeat,
+    review,
+    settled,
+    shadow,
+    suggestion,
+    ticket,
+)
 
-__all__ = ["draft", "hot_event", "registry", "repeat", "review", "shadow", "suggestion", "ticket"]
+__all__ = [
+    "cumulative",
+    "draft",
+    "hot_event",
+    "registry",
+    "repeat",
+    "review",
+    "settled",
+    "shadow",
+    "suggestion",
+    "ticket",
+]
