@@ -73,16 +73,20 @@ async def run(running: Running) -> None:
         await running.release("cumulative")
 
 
-async def look(running: Running, lag: timedelta = LAG) -> bool:
-    """Count a page of what was classified until `lag` ago; gives whether there may be more."""
+async def look(running: Running) -> bool:
+    """Count a page of what was classified until LAG ago; gives whether there may be more."""
     matrix = (await current(running).in_force()).matrix
     async with running.transaction(keys=[LOCK]) as tx:
-        since = await store.cumulative.counted(tx) or BEGINNING
-        rows = await store.cumulative.classified(tx, since, tx.now - lag, PAGE)
-        if rows:
-            asked = [row for row in rows if row.state == "classified" and row.decided_by not in OWN]
-            await _count(tx, matrix, asked)
-            await store.cumulative.count_until(tx, rows[-1].classified_at)
+        return await count(tx, matrix)
+
+
+async def count(tx: Transaction, matrix: Matrix) -> bool:
+    """The same in a transaction that holds LOCK. Ten statements at most, whatever there is to count."""
+    since = await store.cumulative.counted(tx) or BEGINNING
+    rows = await store.cumulative.classified(tx, since, tx.now - LAG, PAGE)
+    if rows:
+        await _count(tx, matrix, [row for row in rows if row.state == "classified" and row.decided_by not in OWN])
+        await store.cumulative.count_until(tx, rows[-1].classified_at)
     return len(rows) >= PAGE
 
 

@@ -214,7 +214,7 @@ def _remove(form: Form, change: Change) -> None:
     match change.kind:
         case "situation":
             _taken(form, change.code)
-        case "department" | "supervisor" | "route" | "calendar" | "area":
+        case "department" | "supervisor" | "route" | "calendar" | "area" | "cumulative":
             row = _row(form, change.kind, change.code)
             listed = form[LISTS[change.kind]]
             listed.remove(row)

@@ -32,13 +32,13 @@ OCCASIONS = text("""
     SELECT o.* FROM unnest(CAST(:keys AS bigint[])) AS k(key) CROSS JOIN LATERAL (
         SELECT * FROM occasion o WHERE o.key = k.key AND o.began >= :low ORDER BY o.began DESC LIMIT :most) o""")
 KEEP = text("""
-    INSERT INTO occasion (key, began, at, situation, hot_event, tickets, count)
-    SELECT key, began, at, situation, hot_event, CAST(string_to_array(tickets, ' ') AS uuid[]), count
+    INSERT INTO occasion (key, began, at, situation, hot_event, tickets, requests)
+    SELECT key, began, at, situation, hot_event, CAST(string_to_array(tickets, ' ') AS uuid[]), requests
     FROM unnest(CAST(:keys AS bigint[]), CAST(:began AS uuid[]), CAST(:times AS timestamptz[]),
         CAST(:situations AS text[]), CAST(:hot_events AS uuid[]), CAST(:tickets AS text[]), CAST(:counts AS int[]))
-        AS n(key, began, at, situation, hot_event, tickets, count)
+        AS n(key, began, at, situation, hot_event, tickets, requests)
     ON CONFLICT (key, began) DO UPDATE SET hot_event = excluded.hot_event, tickets = excluded.tickets,
-        count = excluded.count""")
+        requests = excluded.requests""")
 OPEN = text("""
     SELECT k.key FROM unnest(CAST(:keys AS bigint[])) AS k(key)
     WHERE EXISTS (SELECT FROM cumulative_problem p WHERE p.key = k.key AND p.over_at > :now)""")
@@ -101,7 +101,7 @@ async def occasions(tx: Transaction, keys: Sequence[int], since: datetime) -> li
     """The occasions under these keys of tickets that came since."""
     rows = await tx.rows(OCCASIONS, keys=list(keys), low=first_id(since), most=MOST)
     return [
-        Kept(row.key, Occasion(row.began, row.at, row.situation, row.hot_event, list(row.tickets), row.count))
+        Kept(row.key, Occasion(row.began, row.at, row.situation, row.hot_event, list(row.tickets), row.requests))
         for row in rows
     ]
 

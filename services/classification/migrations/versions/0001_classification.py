@@ -141,7 +141,7 @@ def upgrade() -> None:
     # Occasions that a rule counts, under rule and place (or customer); `began`: the ticket an occasion was found by.
     op.execute(
         "CREATE TABLE occasion (key bigint, began uuid, at timestamptz NOT NULL, situation text NOT NULL,"
-        " hot_event uuid, tickets uuid[] NOT NULL, count int NOT NULL, PRIMARY KEY (key, began))"
+        " hot_event uuid, tickets uuid[] NOT NULL, requests int NOT NULL, PRIMARY KEY (key, began))"
         " PARTITION BY RANGE (began)"
     )
     op.execute("CREATE TABLE occasion_default PARTITION OF occasion DEFAULT")
