@@ -7,13 +7,19 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
-from benchmarks.pipeline.ticket import Tickets
-
 TICK = 0.025  # s between two batches
 MOST = 500  # records published at once
+
+
+class Source(Protocol):
+    """An endless row of tickets."""
+
+    def next(self) -> tuple[bytes, bytes]:
+        """Key and value of the next one."""
 
 
 @dataclass
@@ -23,7 +29,7 @@ class Publisher:
     producer: AIOKafkaProducer
     topic: str
     partitions: int
-    tickets: Tickets
+    tickets: Source
     sent: list[float] = field(default_factory=list)  # monotonic time by number
 
     async def publish(self, count: int) -> None:
@@ -66,7 +72,7 @@ class Publisher:
 
 
 @asynccontextmanager
-async def publishing(servers: str, topic: str, tickets: Tickets) -> AsyncIterator[Publisher]:
+async def publishing(servers: str, topic: str, tickets: Source) -> AsyncIterator[Publisher]:
     """A publisher with acks=all."""
     producer = AIOKafkaProducer(
         bootstrap_servers=servers, acks="all", enable_idempotence=True, max_batch_size=1024 * 1024

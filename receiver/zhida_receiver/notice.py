@@ -16,6 +16,7 @@ NoticeType = Literal[
     "work_order.assigned",
     "work_order.reopened",  # the customer was not satisfied (发回重办)
     "work_order.cancelled",  # stop: closed, or no longer this department's
+    "work_order.joined",  # it works for more tickets now
     "ticket.amended",  # the customer has added something
     "question.asked",  # the agent asks the department
     "question.answered",  # the agent answers the department's question

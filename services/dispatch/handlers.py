@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from libs.shared.contracts import dispatch as says
-from libs.shared.contracts.classification import Department, MatrixPublished, TicketClassified
+from libs.shared.contracts.classification import (
+    Department,
+    HotEventClosed,
+    HotEventDissolved,
+    HotEventJoined,
+    HotEventLeft,
+    MatrixPublished,
+    TicketClassified,
+)
 from libs.shared.contracts.intake import TicketAmended
 from libs.shared.contracts.sla_timer import Clock, ClockBreached, ClockWarned
 from libs.shared.db import Transaction
@@ -20,9 +28,10 @@ from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
 from services.dispatch.domain.cell import Tally
 from services.dispatch.domain.endpoint import Webhook
+from services.dispatch.domain.member import Member
 from services.dispatch.domain.order import WorkOrder
 from services.dispatch.domain.reason import Reasons
-from services.dispatch.domain.ticket import Brief, Entry, Ticket
+from services.dispatch.domain.ticket import Entry, Ticket
 from services.dispatch.settings import DispatchSettings
 from services.dispatch.store.owner import Owners
 
@@ -57,20 +66,31 @@ async def send_deliveries(running: Running) -> None:
 
 
 async def assign(events: list[TicketClassified], tx: Transaction) -> None:
-    """Give each executing department its work order, all at once."""
+    """Give each executing department its work order, all at once; none where a hot event's master works for it."""
     events = await timely(events, tx, store.ticket.KNOWN, tx.running.settings.ticket_months)
     ids = [event.ticket_id for event in events]
     known = await store.ticket.tickets(tx, ids)
     _know(tx, [each for event in events for each in (*event.executing_departments, event.lead_department)])
     new = {event.ticket_id: tickets.brief(event) for event in events if event.ticket_id not in known}
+    followed = await store.member.live(tx, {event.hot_event for event in events if event.hot_event})
+    masters = [event.ticket_id for event in events if event.ticket.hot_event == event.ticket_id]
     orders = [
         order
         for event in events
-        if event.ticket_id in new
-        for order in _orders(tx, event.ticket_id, tickets.executing(event))
+        if event.ticket_id in new and event.hot_event not in followed
+        for order in ground.work_orders(tx, event.ticket_id, tickets.executing(event))
     ]
-    await store.ticket.add(tx, list(new.values()))
-    await _send_out(tx, new, orders)
+    await store.ticket.add(tx, list(new.values()), masters)
+    await store.member.begin(tx, masters)
+    await store.member.wish(
+        tx,
+        [
+            Member(event.ticket_id, event.hot_event, "joining", tickets.executing(event), True, "classification", None)
+            for event in events
+            if event.ticket_id in new and event.hot_event
+        ],
+    )
+    await ground.send_out(tx, new, orders)
     again = [event for event in events if event.ticket_id in known]
     if again:
         shares = await store.order.of_tickets(tx, [event.ticket_id for event in again])
@@ -78,35 +98,24 @@ async def assign(events: list[TicketClassified], tx: Transaction) -> None:
             await _reassign(event, tx, known[event.ticket_id], shares.get(event.ticket_id, []))
 
 
-async def _send_out(tx: Transaction, briefs: dict[UUID, Brief], orders: Sequence[WorkOrder]) -> None:
-    """Keep new work orders, tell their departments and everybody."""
-    if not orders:
-        return
-    amendments = await store.ticket.amendments(tx, briefs)
-    await store.order.add(tx, orders)
-    tx.after_commit(lambda: tx.running.resources.owners.remember(orders))
-    store.cell.count(tx, [Tally(briefs[order.ticket_id], order, assigned=1) for order in orders])
-    webhooks = []
-    for order in orders:
-        brief = briefs[order.ticket_id]
-        webhooks.append(ground.announced(brief, order, amendments.get(order.ticket_id, [])))
-        tx.publish(ground.assigned(brief, order))
-    await store.delivery.add(tx, webhooks)
-
-
 async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> None:
     """The ticket was classified again: departments that have a share keep it, others are told to stop or to begin.
 
-    A ticket that has its answer is left alone.
+    A ticket that has its answer is left alone; for one that follows a master, that one's departments work on.
     """
     detail = {"situation": event.situation.code, "matrix_version": event.matrix_version, "late": ticket.state != "open"}
     store.held.write(tx, [Entry(event.ticket_id, None, "classified_again", event.decided_by, detail)])
     if ticket.state != "open":
         return
-    wanted, dropped = tickets.moved(tickets.executing(event), shares)
     brief = tickets.brief(event)
+    if ticket.is_member:
+        await store.ticket.rebrief(tx, brief)
+        members = await store.member.some(tx, [event.ticket_id])
+        await store.member.keep(tx, [replace(each, departments=tickets.executing(event)) for each in members])
+        return
+    wanted, dropped = tickets.moved(tickets.executing(event), shares)
     cancelled = [ground.step(order, "cancel") for order in dropped]
-    new = _orders(tx, event.ticket_id, wanted)
+    new = ground.work_orders(tx, event.ticket_id, wanted)
     await store.ticket.rebrief(tx, brief)
     store.held.write(tx, cancelled)
     await store.court.void(tx, [(order, event.decided_by) for order in cancelled])
@@ -121,7 +130,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
                 reason="classified_again",
             )
         )
-    await _send_out(tx, {event.ticket_id: brief}, new)
+    await ground.send_out(tx, {event.ticket_id: brief}, new)
     if brief.situation_code != ticket.brief.situation_code:  # who keeps a share works in another cell from now on
         kept = [order for order in shares if not order.gone and order not in dropped]
         store.cell.count(tx, [Tally(brief, order, assigned=1) for order in kept])
@@ -132,24 +141,56 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
 
 
 async def amend(events: list[TicketAmended], tx: Transaction) -> None:
-    """What the customer added goes straight to every department that has a share in the ticket."""
+    """What the customer added goes straight to every department that has a share in the ticket, or in its master."""
     events = await timely(events, tx, store.ticket.KNOWN, tx.running.settings.ticket_months)
     await store.ticket.add_amendments(tx, events)
     ids = [event.ticket_id for event in events]
     known = await store.ticket.tickets(tx, ids)
-    shares = await store.order.of_tickets(tx, ids)
+    masters = {ticket.master for ticket in known.values() if ticket.is_member and ticket.master}
+    shares = await store.order.of_tickets(tx, [*ids, *masters])
     webhooks = []
     for event in events:
         ticket = known.get(event.ticket_id)
         if ticket is None or ticket.state == "closed":
             continue
-        for order in shares.get(event.ticket_id, []):
+        added = {"amendment_id": event.amendment_id, "text": event.text, "at": event.occurred_at.isoformat()}
+        about = ticket.master if ticket.is_member and ticket.master else event.ticket_id
+        if about != event.ticket_id:
+            added["member_id"] = event.ticket_id
+        for order in shares.get(about, []):
             if not order.gone:
-                data = payload.about(
-                    order, amendment_id=event.amendment_id, text=event.text, at=event.occurred_at.isoformat()
-                )
+                data = payload.about(order, **added)
                 webhooks.append(Webhook(order.department, "ticket.amended", data, event.ticket_id, order.work_order_id))
     await store.delivery.add(tx, webhooks)
+
+
+async def join(events: list[HotEventJoined], tx: Transaction) -> None:
+    """Members of a folded hot event follow its master; one that is not classified yet will say so itself."""
+    ids = [event.ticket_id for event in events if event.folded]
+    known = await store.ticket.tickets(tx, ids) if ids else {}
+    await store.member.wish(
+        tx,
+        [
+            Member(event.ticket_id, event.hot_event_id, "joining", (), True, event.by, None)
+            for event in events
+            if event.folded and event.ticket_id in known
+        ],
+    )
+
+
+async def leave(events: list[HotEventLeft], tx: Transaction) -> None:
+    """Tickets that a person took out of a hot event go their own ways again."""
+    await store.member.leave(tx, [(event.ticket_id, event.hot_event_id, event.by) for event in events])
+
+
+async def finish(events: list[HotEventClosed], tx: Transaction) -> None:
+    """No more tickets join by themselves: the master is closed once all its members are."""
+    await store.member.over(tx, {event.hot_event_id for event in events})
+
+
+async def dissolve(event: HotEventDissolved, tx: Transaction) -> None:
+    """All members go their own ways again, and the master ends."""
+    await store.member.dissolve(tx, event.hot_event_id, event.by, event.reason)
 
 
 async def hurry(events: list[ClockWarned], tx: Transaction) -> None:
@@ -196,12 +237,3 @@ def _know(tx: Transaction, departments: Sequence[Department]) -> None:
     tx.gather(store.ticket.know, new)
     if new:
         tx.after_commit(lambda: known.update(new))
-
-
-def _orders(tx: Transaction, ticket_id: UUID, departments: Sequence[Department]) -> list[WorkOrder]:
-    """A work order for each, whose ids stand in the order of the departments."""
-    ids = sorted(tx.new_id() for _ in departments)
-    return [
-        WorkOrder(id_, ticket_id, department.code, department.name, "assigned", created_at=tx.now)
-        for id_, department in zip(ids, departments, strict=True)
-    ]

@@ -1,15 +1,25 @@
 """dispatch: what it hears, says, serves and runs."""
 
-from libs.shared.contracts.classification import MatrixPublished, TicketClassified
+from libs.shared.contracts.classification import (
+    HotEventClosed,
+    HotEventDissolved,
+    HotEventJoined,
+    HotEventLeft,
+    MatrixPublished,
+    TicketClassified,
+)
 from libs.shared.contracts.dispatch import (
     CellDisputed,
     DeliveryFailed,
     EvidenceAdded,
+    MasterJoined,
     QuestionAnswered,
     QuestionAsked,
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -22,7 +32,7 @@ from libs.shared.contracts.dispatch import (
 from libs.shared.contracts.intake import TicketAmended
 from libs.shared.contracts.sla_timer import ClockBreached, ClockWarned
 from libs.shared.service import Service
-from services.dispatch import api, handlers, reassigning, retention
+from services.dispatch import api, handlers, merging, reassigning, retention
 from services.dispatch.settings import DispatchSettings
 
 service = Service(
@@ -33,6 +43,10 @@ service = Service(
         ClockWarned: handlers.hurry,
         ClockBreached: handlers.fall_back,
         MatrixPublished: handlers.know,
+        HotEventJoined: handlers.join,
+        HotEventLeft: handlers.leave,
+        HotEventClosed: handlers.finish,
+        HotEventDissolved: handlers.dissolve,
     },
     says=(
         WorkOrderAssigned,
@@ -50,10 +64,13 @@ service = Service(
         TicketAnswered,
         TicketClosed,
         TicketReopened,
+        TicketMerged,
+        TicketReleased,
+        MasterJoined,
         CellDisputed,
     ),
     serves=api.router,
-    runs=(handlers.send_deliveries, reassigning.run),
+    runs=(handlers.send_deliveries, reassigning.run, merging.run),
     settings=DispatchSettings,
     keeps=retention.KEEPS,
     opens=handlers.opened,

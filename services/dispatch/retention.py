@@ -7,9 +7,11 @@ KEEPS = (
         "tickets",
         "month",
         "ticket_months",
-        dict.fromkeys(
+        {"master": "master_id"}
+        | dict.fromkeys(
             (
                 "ticket",
+                "member",
                 "work_order",
                 "history",
                 "return_case",

@@ -97,6 +97,12 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         f"""INSERT INTO question (question_id, ticket_id, work_order_id, asked_by, asker, text, asked_at)
             SELECT public.uuid_at(t, n + 3), id, public.uuid_at(t, n + 100000), 'agent', 'a', 'x', t FROM {BORN} b""",
         f"""INSERT INTO amendment SELECT public.uuid_at(t, n + 1), id, 'more', 'a1', t FROM {BORN} b""",
+        f"""INSERT INTO master SELECT id, n % 500 = 0, false FROM {BORN} b WHERE n % 100 = 0""",
+        f"""INSERT INTO member SELECT b.id, m.id, CASE WHEN b.n % 7 = 0 THEN 'joining' ELSE 'member' END, '[]', true,
+            'x', NULL, b.t FROM {BORN} b JOIN {BORN} m ON m.n = b.n - b.n % 100 WHERE b.n % 100 BETWEEN 1 AND 30""",
+        """UPDATE ticket t SET master = coalesce(n.master_id, t.ticket_id) FROM (
+            SELECT ticket_id, master_id FROM member WHERE state = 'member'
+            UNION ALL SELECT master_id, NULL FROM master) AS n WHERE n.ticket_id = t.ticket_id""",
         "INSERT INTO department SELECT 'd' || n, 'name' FROM generate_series(0, 19) n",
         """INSERT INTO endpoint (department, url, networks, concurrency, timeout_seconds, state, created_at,
             updated_at) SELECT 'd' || n, 'https://x', '{}', 16, 15, 'active', now(), now()

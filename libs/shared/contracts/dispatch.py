@@ -101,13 +101,13 @@ class WorkOrderCancelled(Event):
     """The share is not this department's any more; its clocks end.
 
     The ticket was classified again; or the share was moved with others: a WorkOrderAssigned with `reassigned_from`
-    follows then; or the ticket was merged into another one, or was the master of an event that was dissolved.
+    follows then; or the ticket was merged into another one, whose departments work for it.
     """
 
     ticket_id: UUID
     work_order_id: UUID
     department: str
-    reason: Literal["classified_again", "reassigned", "merged", "dissolved"]
+    reason: Literal["classified_again", "reassigned", "merged"]
     reassigned_to: Department | None = None
 
 

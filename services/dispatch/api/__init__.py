@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.dispatch.api import agent, court, delivery, department, endpoint
+from services.dispatch.api import agent, court, delivery, department, endpoint, merge
 
 router = APIRouter()
-for part in (department, agent, court, endpoint, delivery):
+for part in (department, agent, merge, court, endpoint, delivery):
     router.include_router(part.router)

@@ -54,7 +54,7 @@ async def find(
     last = after(after_, UUID)
     whose = agent_id or x_agent_id or who.principal
     rows = await store.ticket.of_agent(running(request), whose, state, last[0] if last else LAST, limit + 1)
-    items = [_summary(row) for row in rows]
+    items = [summary(row) for row in rows]
     return view.TicketPage.model_validate(page(items, limit, lambda item: [item["ticket_id"]]))
 
 
@@ -72,7 +72,8 @@ async def show(request: Request, ticket_id: UUID, _: Reader) -> view.TicketDetai
     brief = ticket.brief
     return view.TicketDetail.model_validate(
         {
-            **_summary(ticket),
+            **summary(ticket),
+            "members": await store.member.count(process, ticket.master) if ticket.master else 0,
             "text": brief.text,
             "category_path": brief.category_path,
             "place": {"area_code": brief.area_code, "address": brief.address},
@@ -95,12 +96,16 @@ async def show(request: Request, ticket_id: UUID, _: Reader) -> view.TicketDetai
 async def ask(
     request: Request, ticket_id: UUID, body: sent.TicketQuestionBody, who: Agent, x_agent_id: AgentId = None
 ) -> Response:
-    """Straight to the department named by `department` or `work_order_id`, else to all that work on the ticket."""
+    """Straight to the department named by `department` or `work_order_id`, else to all that work on the ticket.
+
+    Of a ticket that is merged into another one: to the departments of that one.
+    """
     if body.department and body.work_order_id:
         reason = "give either department or work_order_id"
         raise Refused(422, "Bad request", reason, errors=[{"field": "work_order_id", "reason": reason}])
-    args = agent.AskDepartments(ticket_id, acting(who, x_agent_id), body.text, body.department, body.work_order_id)
-    return await command(request, agent.ask_departments, args, key=str(ticket_id), body=body)
+    about = await master_of(request, ticket_id) or ticket_id
+    args = agent.AskDepartments(about, acting(who, x_agent_id), body.text, body.department, body.work_order_id)
+    return await command(request, agent.ask_departments, args, key=str(about), body=body)
 
 
 @router.post("/v1/questions/{question_id}/answer", summary="Reply to a question", **MOVED)
@@ -142,18 +147,32 @@ async def close(
 async def reopen(
     request: Request, ticket_id: UUID, body: sent.ReopenBody, who: Agent, x_agent_id: AgentId = None
 ) -> Response:
-    """The customer is not satisfied: the work orders go back to their departments."""
+    """The customer is not satisfied: the work orders go back to their departments.
+
+    Of a ticket that is merged into another one: that one is reopened, and with it all that are merged into it and not
+    closed.
+    """
+    master = await master_of(request, ticket_id)
     args = agent.Reopen(ticket_id, acting(who, x_agent_id), body.reason)
-    return await command(request, agent.reopen, args, key=str(ticket_id), body=body)
+    further = [str(master)] if master else []
+    return await command(request, agent.reopen, args, key=str(ticket_id), further=further, body=body)
 
 
-def _summary(ticket: Ticket) -> dict[str, Any]:
+async def master_of(request: Request, ticket_id: UUID) -> UUID | None:
+    """The ticket that this one is merged into."""
+    ticket = (await store.ticket.tickets(running(request), [ticket_id])).get(ticket_id)
+    return ticket.master if ticket and ticket.is_member else None
+
+
+def summary(ticket: Ticket) -> dict[str, Any]:
+    """A ticket in a list."""
     brief = ticket.brief
     return {
         "ticket_id": brief.ticket_id,
         "state": ticket.state,
         "round": ticket.round,
         "allowed": [move for move in tickets.MOVES[ticket.state] if move != "answer"],
+        "master_id": ticket.master if ticket.is_member else None,
         "channel": brief.channel,
         "external_ref": brief.external_ref,
         "agent_id": brief.agent_id,

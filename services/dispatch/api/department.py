@@ -60,7 +60,7 @@ async def work_order(
     request: Request, work_order_id: UUID, who: Annotated[Caller, caller("department", "agent", "supervise")]
 ) -> view.WorkOrderDetail:
     """For its department, the ticket's lead department, agents and supervisors."""
-    ticket, order = await _seen(request, work_order_id, who)
+    ticket, order = await seen(request, work_order_id, who)
     process = running(request)
     ticket_id = order.ticket_id
     added = (await store.ticket.amendments(process, [ticket_id])).get(ticket_id, [])
@@ -68,6 +68,7 @@ async def work_order(
     return view.WorkOrderDetail.model_validate(
         {
             **payload.shown(ticket.brief, order, added),
+            "members": await store.member.count(process, ticket_id) if ticket.is_master else 0,
             "questions": [
                 asdict(q)
                 for q in await store.question.of_ticket(process, ticket_id)
@@ -147,7 +148,7 @@ async def add_evidence(request: Request, work_order_id: UUID, body: sent.Evidenc
 @router.post("/v1/work-orders/{work_order_id}/ruling", summary="Rule on a return", **MOVED)
 async def rule(request: Request, work_order_id: UUID, body: sent.RulingBody, who: Judge) -> Response:
     """`uphold`: another department gets the work order. `reject`: back to the department, and binding."""
-    _, order = await _seen(request, work_order_id, who)
+    _, order = await seen(request, work_order_id, who)
     args = court.Rule(
         work_order_id, body.decision, body.department, body.note, who.principal, who.scopes, body.matrix_wrong
     )
@@ -165,7 +166,7 @@ async def _do(
     return await command(request, handler, args, key=str(owner[0]), body=body)
 
 
-async def _seen(request: Request, work_order_id: UUID, who: Caller) -> tuple[Ticket, WorkOrder]:
+async def seen(request: Request, work_order_id: UUID, who: Caller) -> tuple[Ticket, WorkOrder]:
     """The work order, if the caller may see it."""
     found = await store.order.find(running(request), work_order_id)
     if found is None:

@@ -107,6 +107,19 @@ class ReopenBody(Body):
     reason: Text
 
 
+class MergeBody(Body):
+    """Another ticket about the same matter, and why."""
+
+    into: UUID = Field(description="the ticket whose departments work for both")
+    reason: Note | None = None
+
+
+class ReleaseBody(Body):
+    """Why it is another matter."""
+
+    reason: Note | None = None
+
+
 class EndpointBody(Body):
     """A department's webhook endpoint."""
 

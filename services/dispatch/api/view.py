@@ -246,6 +246,7 @@ class Event(BaseModel):
 class WorkOrderDetail(WorkOrderView):
     """A work order with its history."""
 
+    members: int = Field(description="tickets merged into its ticket")
     questions: list[QuestionView]
     evidence: list[EvidenceView]
     return_cases: list[ReturnView]
@@ -268,6 +269,7 @@ class TicketSummary(BaseModel):
     state: str
     round: int
     allowed: list[str]
+    master_id: UUID | None = Field(description="the ticket that it is merged into, whose departments work for it")
     channel: str
     external_ref: str
     agent_id: str | None
@@ -286,6 +288,7 @@ class TicketSummary(BaseModel):
 class TicketDetail(TicketSummary):
     """A ticket with all that happened to it."""
 
+    members: int = Field(description="tickets merged into it, or into the one that it is merged into")
     text: str
     category_path: list[str]
     place: Place
@@ -305,6 +308,42 @@ class TicketPage(BaseModel):
 
     items: list[TicketSummary]
     next: str | None
+
+
+class MemberView(BaseModel):
+    """A ticket that is merged into another one, with all that its master's departments need of it."""
+
+    ticket_id: UUID
+    state: str
+    title: str
+    text: str
+    place: Place
+    star: int
+    urgency: str
+    sensitive: bool
+    agent_id: str | None
+    channel: str
+    external_ref: str
+    opened_at: datetime
+    amendments: list[dict[str, Any]]
+
+
+class MemberPage(BaseModel):
+    """One page of the tickets that are merged into one, oldest first."""
+
+    items: list[MemberView]
+    next: str | None
+
+
+class MergeStanding(BaseModel):
+    """A ticket after a merge or a release."""
+
+    ticket_id: UUID
+    state: str
+    round: int
+    allowed: list[str]
+    master_id: UUID | None
+    members: int = Field(description="tickets that follow that master now")
 
 
 class EndpointView(BaseModel):

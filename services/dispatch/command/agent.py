@@ -6,6 +6,7 @@ from uuid import UUID
 
 from libs.shared.command import Answer, Refused
 from libs.shared.contracts import dispatch as says
+from libs.shared.contracts.classification import Department
 from libs.shared.db import Transaction
 from services.dispatch import store
 from services.dispatch.command import ground
@@ -13,6 +14,7 @@ from services.dispatch.command.ground import Step, order_in, step, ticket_in
 from services.dispatch.domain import order as orders
 from services.dispatch.domain import payload
 from services.dispatch.domain import ticket as tickets
+from services.dispatch.domain.cell import Tally
 from services.dispatch.domain.endpoint import Webhook
 from services.dispatch.domain.order import OPEN, Illegal, WorkOrder
 from services.dispatch.domain.question import Question
@@ -168,8 +170,12 @@ async def reply(args: list[Reply], tx: Transaction) -> list[Answer | Refused]:
 
 
 async def close(args: list[Close], tx: Transaction) -> list[Answer | Refused]:
-    """Close tickets; departments that were still working on one are told to stop."""
+    """Close tickets; departments that were still working on one are told to stop.
+
+    Who followed a master that ends without an answer goes its own way again.
+    """
     await store.order.load(tx)
+    left: list[Close] = []
 
     def one(each: Close) -> Step:
         ticket, shares = ticket_in(tx, each.ticket_id)
@@ -178,6 +184,8 @@ async def close(args: list[Close], tx: Transaction) -> list[Answer | Refused]:
         state = tickets.after(ticket, "close")
         if ticket.state == "open" and each.satisfied is not None:
             raise ground.bad("satisfied", "the ticket has no answer yet that the customer could judge")
+        if ticket.is_master and ticket.state == "open":
+            left.append(each)
         closed = replace(ticket, state=state, closed_at=tx.now, satisfied=each.satisfied)
         done = [step(order, "close") for order in shares if "close" in orders.allowed(order)]
         working = [order for order in shares if order.state in OPEN]
@@ -192,43 +200,81 @@ async def close(args: list[Close], tx: Transaction) -> list[Answer | Refused]:
             by=each.by,
         )
 
-    return await ground.each(tx, args, one)
+    answers = await ground.each(tx, args, one)
+    for each in left:
+        await store.member.dissolve(tx, each.ticket_id, each.by, "its master was closed without an answer")
+    return answers
 
 
 async def reopen(args: list[Reopen], tx: Transaction) -> list[Answer | Refused]:
-    """Back to the departments that had answered, or that had not when it was closed (发回重办)."""
+    """Back to the departments that had answered, or that had not when it was closed (发回重办).
+
+    With a ticket that follows a master that one is reopened, which all its other members then follow.
+    """
     await store.order.load(tx)
-    fresh: dict[str, object] = dict.fromkeys(("delivered_at", "accepted_at", "contacted_at", "answered_at"))
+    once = {each.ticket_id: each for each in await store.member.some(tx, [each.ticket_id for each in args])}
 
     def one(each: Reopen) -> Step:
         ticket, shares = ticket_in(tx, each.ticket_id)
-        state = tickets.after(ticket, "reopen")
-        opened = replace(ticket, state=state, round=ticket.round + 1, closed_at=None, satisfied=None)
-        back = [
-            step(order, "reopen", returned_from=None, **fresh) for order in shares if "reopen" in orders.allowed(order)
-        ]
-        event = says.TicketReopened(
-            ticket_id=each.ticket_id,
-            by=each.by,
-            reason=each.reason,
-            work_order_ids=tuple(order.work_order_id for order in back),
-            departments=tuple(ground.department_of(order) for order in back),
-        )
-        note = Entry(each.ticket_id, None, "reopened", each.by, {"reason": each.reason, "round": opened.round})
-        return Step(
-            Answer(200, {**ticket_standing(opened), "work_order_ids": [order.work_order_id for order in back]}),
-            [opened, *back, note],
-            [event],
-            webhooks=[
-                Webhook(
-                    order.department,
-                    "work_order.reopened",
-                    {**payload.assigned(ticket.brief, order), "reason": each.reason, "round": opened.round},
-                    order.ticket_id,
-                    order.work_order_id,
-                )
-                for order in back
-            ],
+        if not ticket.is_member or ticket.master is None:
+            former = once.get(each.ticket_id)
+            return _reopened(tx, each, ticket, shares, lost=former.departments if former else ())
+        if ticket.master not in store.held.held(tx).tickets:
+            raise Refused(409, "Changed meanwhile", "the ticket has just been merged: repeat the request")
+        master, works = ticket_in(tx, ticket.master)
+        own = _reopened(tx, each, ticket, (), master_id=ticket.master)
+        if master.state == "open":
+            return own
+        joint = _reopened(tx, replace(each, ticket_id=ticket.master), master, works)
+        return replace(
+            joint,
+            answer=own.answer,
+            changes=[*joint.changes, *own.changes],
+            events=[*joint.events, *own.events],
         )
 
     return await ground.each(tx, args, one)
+
+
+def _reopened(
+    tx: Transaction,
+    args: Reopen,
+    ticket: Ticket,
+    shares: Sequence[WorkOrder],
+    *,
+    lost: Sequence[Department] = (),
+    master_id: UUID | None = None,
+) -> Step:
+    """One ticket open again. Args: `lost`: departments whose share a master took that it does not follow any more."""
+    fresh: dict[str, object] = dict.fromkeys(("delivered_at", "accepted_at", "contacted_at", "answered_at"))
+    state = tickets.after(ticket, "reopen")
+    opened = replace(ticket, state=state, round=ticket.round + 1, closed_at=None, satisfied=None)
+    back = [step(order, "reopen", returned_from=None, **fresh) for order in shares if "reopen" in orders.allowed(order)]
+    new = ground.work_orders(tx, args.ticket_id, lost) if not back else []
+    event = says.TicketReopened(
+        ticket_id=args.ticket_id,
+        by=args.by,
+        reason=args.reason,
+        work_order_ids=tuple(order.work_order_id for order in back),
+        departments=tuple(ground.department_of(order) for order in back),
+        master_id=master_id,
+    )
+    note = Entry(args.ticket_id, None, "reopened", args.by, {"reason": args.reason, "round": opened.round})
+    return Step(
+        Answer(200, {**ticket_standing(opened), "work_order_ids": [order.work_order_id for order in (*back, *new)]}),
+        [opened, *back, note],
+        [event, *(ground.assigned(ticket.brief, order) for order in new)],
+        webhooks=[
+            Webhook(
+                order.department,
+                "work_order.reopened",
+                {**payload.assigned(ticket.brief, order), "reason": args.reason, "round": opened.round},
+                order.ticket_id,
+                order.work_order_id,
+            )
+            for order in back
+        ]
+        + [ground.announced(ticket.brief, order, []) for order in new],
+        orders=new,
+        tallies=[Tally(ticket.brief, order, assigned=1) for order in new],
+    )

@@ -175,6 +175,31 @@ def successor(tx: Transaction, order: WorkOrder, target: Department, returns: in
     )
 
 
+def work_orders(tx: Transaction, ticket_id: UUID, departments: Sequence[Department]) -> list[WorkOrder]:
+    """A new work order for each, whose ids stand in the order of the departments."""
+    ids = sorted(tx.new_id() for _ in departments)
+    return [
+        WorkOrder(id_, ticket_id, department.code, department.name, "assigned", created_at=tx.now)
+        for id_, department in zip(ids, departments, strict=True)
+    ]
+
+
+async def send_out(tx: Transaction, briefs: Mapping[UUID, tickets.Brief], orders: Sequence[WorkOrder]) -> None:
+    """Keep new work orders, tell their departments and everybody."""
+    if not orders:
+        return
+    amendments = await store.ticket.amendments(tx, briefs)
+    await store.order.add(tx, orders)
+    tx.after_commit(lambda: tx.running.resources.owners.remember(orders))
+    store.cell.count(tx, [Tally(briefs[order.ticket_id], order, assigned=1) for order in orders])
+    webhooks = []
+    for order in orders:
+        brief = briefs[order.ticket_id]
+        webhooks.append(announced(brief, order, amendments.get(order.ticket_id, [])))
+        tx.publish(assigned(brief, order))
+    await store.delivery.add(tx, webhooks)
+
+
 def announced(brief: tickets.Brief, order: WorkOrder, amendments: Sequence[Mapping[str, Any]]) -> Webhook:
     """What its department is told of a new work order."""
     data = payload.assigned(brief, order, amendments)
@@ -196,6 +221,7 @@ def assigned(brief: tickets.Brief, order: WorkOrder) -> says.WorkOrderAssigned:
         opened_at=brief.opened_at,
         situation=brief.situation_name,
         reassigned_from=order.reassigned_from,
+        repeats=brief.repeats,
     )
 
 
@@ -215,12 +241,22 @@ def asked(ticket: Ticket, order: WorkOrder, question: Question) -> says.Question
 
 
 def concluded(ticket: Ticket, shares: Sequence[WorkOrder], now: datetime) -> tuple[Ticket, list[says.TicketAnswered]]:
-    """The ticket as it stands now; with TicketAnswered if the join policy is met just now: once per round."""
+    """The ticket as it stands now; with TicketAnswered if the join policy is met just now: once per round.
+
+    A ticket that follows a master is answered with it.
+    """
     brief = ticket.brief
-    if ticket.state != "open" or not tickets.joined(brief.join_policy, brief.lead, shares):
+    if ticket.is_member or ticket.state != "open" or not tickets.joined(brief.join_policy, brief.lead, shares):
         return ticket, []
+    answered, event = with_answers(replace(ticket, state=tickets.after(ticket, "answer")), shares, now)
+    return answered, [event]
+
+
+def with_answers(ticket: Ticket, shares: Sequence[WorkOrder], now: datetime) -> tuple[Ticket, says.TicketAnswered]:
+    """The ticket with the answers that are among these work orders, and what is said of it."""
+    brief = ticket.brief
     measures = tickets.measure(ticket, now)
-    answered = replace(ticket, state=tickets.after(ticket, "answer"), answered_at=now, measures=measures)
+    answered = replace(ticket, answered_at=now, measures=measures)
     event = says.TicketAnswered(
         ticket_id=brief.ticket_id,
         agent_id=brief.agent_id,
@@ -240,7 +276,7 @@ def concluded(ticket: Ticket, shares: Sequence[WorkOrder], now: datetime) -> tup
         join_policy=brief.join_policy,
         measures=measures,
     )
-    return answered, [event]
+    return answered, event
 
 
 def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> None:

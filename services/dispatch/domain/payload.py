@@ -14,6 +14,7 @@ Kind: TypeAlias = Literal[
     "work_order.assigned",
     "work_order.reopened",
     "work_order.cancelled",
+    "work_order.joined",  # tickets were merged into its ticket
     "ticket.amended",
     "question.asked",  # by the agent
     "question.answered",  # by the agent
@@ -66,6 +67,22 @@ def about(order: WorkOrder, **fields: Any) -> dict[str, Any]:
         "ticket_id": str(order.ticket_id),
         "department": order.department,
         **plain,
+    }
+
+
+def member(brief: Brief) -> dict[str, Any]:
+    """A ticket that was merged into another one, to the departments that work for it now."""
+    return {
+        "ticket_id": str(brief.ticket_id),
+        "title": brief.title,
+        "place": {"area_code": brief.area_code, "address": brief.address},
+        "star": brief.star,
+        "urgency": brief.urgency,
+        "sensitive": brief.sensitive,
+        "agent_id": brief.agent_id,
+        "channel": brief.channel,
+        "external_ref": brief.external_ref,
+        "opened_at": brief.opened_at.isoformat(),
     }
 
 

@@ -47,6 +47,7 @@ class Brief:
     join_policy: JoinPolicy
     urgency: Urgency
     matrix_version: str
+    repeats: int = 0  # tickets that it repeats
 
     @property
     def lead_department(self) -> Department:
@@ -70,6 +71,17 @@ class Ticket:
     rulings: int  # returns that were ruled on
     messages: int  # questions and replies between agent and departments
     measures: Measures | None  # of the last answer
+    master: UUID | None = None  # the ticket that it is merged into; itself: it is a master
+
+    @property
+    def is_master(self) -> bool:
+        """Whether tickets are or were merged into it."""
+        return self.master == self.brief.ticket_id
+
+    @property
+    def is_member(self) -> bool:
+        """Whether another ticket's departments work for it."""
+        return self.master is not None and not self.is_master
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,7 @@ def brief(event: TicketClassified) -> Brief:
         join_policy=event.join_policy,
         urgency=event.urgency,
         matrix_version=event.matrix_version,
+        repeats=event.repeats,
     )
 
 

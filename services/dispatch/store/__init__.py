@@ -1,6 +1,18 @@
-"""Every query of dispatch: tickets and work orders, conversation, returns and reassignments, endpoints, deliveries."""
+"""Every query of dispatch: tickets, masters and work orders, conversation, returns, endpoints, deliveries."""
 
-from services.dispatch.store import cell, court, delivery, endpoint, held, order, question, reassignment, replay, ticket
+from services.dispatch.store import (
+    cell,
+    court,
+    delivery,
+    endpoint,
+    held,
+    member,
+    order,
+    question,
+    reassignment,
+    replay,
+    ticket,
+)
 
 __all__ = [
     "cell",
@@ -8,6 +20,7 @@ __all__ = [
     "delivery",
     "endpoint",
     "held",
+    "member",
     "order",
     "question",
     "reassignment",

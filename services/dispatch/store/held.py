@@ -20,11 +20,11 @@ WRITE = text("""
         UPDATE ticket t SET state = n.state, round = n.round, first_contact_at = n.first_contact_at,
             answered_at = n.answered_at, closed_at = n.closed_at, satisfied = n.satisfied, transfers = n.transfers,
             rulings = n.rulings, messages = n.messages, hops = n.hops, first_contact_minutes = n.first_contact_minutes,
-            resolve_minutes = n.resolve_minutes
+            resolve_minutes = n.resolve_minutes, master = n.master
         FROM jsonb_to_recordset(CAST(:tickets AS jsonb)) AS n(ticket_id uuid, state text, round int,
             first_contact_at timestamptz, answered_at timestamptz, closed_at timestamptz, satisfied boolean,
             transfers int, rulings int, messages int, hops int, first_contact_minutes double precision,
-            resolve_minutes double precision)
+            resolve_minutes double precision, master uuid)
         WHERE t.ticket_id = n.ticket_id),
     orders AS (
         UPDATE work_order o SET state = n.state, returned_from = n.returned_from, returns = n.returns,
@@ -39,6 +39,11 @@ WRITE = text("""
     FROM unnest(CAST(:ticket_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:whats AS text[]),
         CAST(:bys AS text[]), CAST(:details AS text[])) WITH ORDINALITY
         AS n(ticket_id, work_order_id, what, by, detail, place) ORDER BY place""")
+
+# A master that has changed: its members are to follow.
+DUE = text("""
+    UPDATE master m SET due = true FROM unnest(CAST(:ids AS uuid[])) AS n(master_id)
+    WHERE m.master_id = n.master_id""")
 
 
 @dataclass
@@ -89,6 +94,9 @@ async def _write(tx: Transaction, changes: list[Ticket | WorkOrder | Entry]) -> 
             bys=[entry.by for entry in entries],
             details=[json(entry.detail) for entry in entries],
         )
+    if masters := [each.brief.ticket_id for each in tickets.values() if each.is_master]:
+        await tx.run(DUE, ids=masters)
+        tx.after_commit(lambda: tx.running.wake("merging"))
 
 
 def json(value: Any) -> str:
@@ -112,6 +120,7 @@ def _ticket(ticket: Ticket) -> dict[str, Any]:
         "hops": measures.hops if measures else None,
         "first_contact_minutes": measures.first_contact_minutes if measures else None,
         "resolve_minutes": measures.resolve_minutes if measures else None,
+        "master": ticket.master,
     }
 
 

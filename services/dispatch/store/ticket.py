@@ -1,6 +1,6 @@
 """Tickets, what was added to them, and their history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,14 +15,16 @@ from services.dispatch.domain.ticket import Brief, Ticket
 from services.dispatch.store.held import held, json
 
 BRIEF = """channel, external_ref, agent_id, title, text, area_code, address, star, sensitive, opened_at, situation_code,
-    situation_name, category_path, lead, lead_name, supervisor, sla_class, join_policy, urgency, matrix_version"""
+    situation_name, category_path, lead, lead_name, supervisor, sla_class, join_policy, urgency, matrix_version,
+    repeats"""
 BRIEF_TYPES = """channel text, external_ref text, agent_id text, title text, text text, area_code text, address text,
     star smallint, sensitive boolean, opened_at timestamptz, situation_code text, situation_name text,
     category_path jsonb, lead text, lead_name text, supervisor text, sla_class text, join_policy text, urgency text,
-    matrix_version text"""
+    matrix_version text, repeats int"""
 ADD_TICKETS = text(f"""
-    INSERT INTO ticket (ticket_id, state, classified_at, {BRIEF})
-    SELECT ticket_id, 'open', :now, {BRIEF} FROM jsonb_to_recordset(CAST(:briefs AS jsonb))
+    INSERT INTO ticket (ticket_id, state, classified_at, master, {BRIEF})
+    SELECT ticket_id, 'open', :now, CASE WHEN ticket_id = ANY(CAST(:masters AS uuid[])) THEN ticket_id END, {BRIEF}
+    FROM jsonb_to_recordset(CAST(:briefs AS jsonb))
         AS n(ticket_id uuid, {BRIEF_TYPES})""")
 REBRIEF = text(f"""
     UPDATE ticket t SET ({BRIEF}) = (SELECT {BRIEF} FROM jsonb_to_record(CAST(:brief AS jsonb)) AS n({BRIEF_TYPES}))
@@ -58,10 +60,10 @@ HISTORY = text("""
     SELECT work_order_id, at, what, by, detail FROM history WHERE ticket_id = :ticket_id ORDER BY history_id""")
 
 
-async def add(tx: Transaction, briefs: Sequence[Brief]) -> None:
-    """New tickets, open."""
+async def add(tx: Transaction, briefs: Sequence[Brief], masters: Collection[UUID] = ()) -> None:
+    """New tickets, open. Args: `masters`: those that work for others from the beginning."""
     if briefs:
-        await tx.run(ADD_TICKETS, now=tx.now, briefs=json(briefs))
+        await tx.run(ADD_TICKETS, now=tx.now, briefs=json(briefs), masters=list(masters))
 
 
 async def rebrief(tx: Transaction, brief: Brief) -> None:
@@ -158,6 +160,7 @@ def _brief(row: Row[Any]) -> Brief:
         join_policy=row.join_policy,
         urgency=row.urgency,
         matrix_version=row.matrix_version,
+        repeats=row.repeats,
     )
 
 
@@ -184,4 +187,5 @@ def ticket(row: Row[Any]) -> Ticket:
         rulings=row.rulings,
         messages=row.messages,
         measures=measures,
+        master=row.master,
     )

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from benchmarks.storm import call as storm
 from libs.shared.contracts.classification import HotEventClosed, HotEventJoined, HotEventLeft, HotEventOpened
 from libs.shared.events import Event, uuid7
 from services.classification import watch
-from tests import storm
 from tests.integration.classification.conftest import received
 from tests.running import Harness
 

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from benchmarks.storm import call as storm
 from libs.shared.contracts.intake import Ticket
 from services.classification.domain import hot_event, sketch
 from services.classification.domain.hot_event import Arrival, Cell, Cluster, Event, Usual
 from services.classification.domain.rule import HotEventRule
 from services.classification.domain.text import Reading
-from tests import storm
 
 RULE = HotEventRule()
 MONDAY = 3000 * hot_event.HOURS  # hours: the beginning of a week

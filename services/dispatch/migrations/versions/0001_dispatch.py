@@ -26,11 +26,28 @@ TABLES = (
         classified_at timestamptz NOT NULL, first_contact_at timestamptz, answered_at timestamptz,
         closed_at timestamptz, satisfied boolean,
         transfers int NOT NULL DEFAULT 0, rulings int NOT NULL DEFAULT 0, messages int NOT NULL DEFAULT 0,
-        hops int, first_contact_minutes double precision, resolve_minutes double precision
+        hops int, first_contact_minutes double precision, resolve_minutes double precision,
+        repeats int NOT NULL DEFAULT 0, master uuid
     ) PARTITION BY RANGE (ticket_id)""",
     f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 80, {HOT})",
     "CREATE INDEX ticket_by_agent ON ticket (agent_id, ticket_id)",
     "CREATE INDEX ticket_not_closed_by_agent ON ticket (agent_id, ticket_id) WHERE state <> 'closed'",
+    "CREATE INDEX ticket_by_master ON ticket (master, state, ticket_id) WHERE master IS NOT NULL",
+    # Tickets that follow a master, are about to, or did. `departments` had a share, and get it back.
+    """CREATE TABLE member (
+        ticket_id uuid PRIMARY KEY, master_id uuid NOT NULL,
+        state text NOT NULL CHECK (state IN ('joining', 'member', 'leaving', 'released')),
+        departments jsonb NOT NULL, hot_event boolean NOT NULL, by text NOT NULL, reason text, at timestamptz NOT NULL
+    ) PARTITION BY RANGE (ticket_id)""",
+    f"CREATE TABLE member_default PARTITION OF member DEFAULT WITH (fillfactor = 80, {HOT})",
+    "CREATE INDEX member_by_master ON member (master_id, ticket_id) WHERE state = 'member'",
+    "CREATE INDEX member_moving ON member (master_id, ticket_id) WHERE state IN ('joining', 'leaving')",
+    # `due`: something is to be done for its members. `over`: no more come by themselves.
+    """CREATE TABLE master (
+        master_id uuid PRIMARY KEY, due boolean NOT NULL, over boolean NOT NULL DEFAULT false,
+        dissolved_by text, reason text) PARTITION BY RANGE (master_id)""",
+    f"CREATE TABLE master_default PARTITION OF master DEFAULT WITH (fillfactor = 50, {HOT})",
+    "CREATE INDEX master_due ON master (master_id) WHERE due",
     """CREATE TABLE work_order (
         work_order_id uuid NOT NULL,
         ticket_id uuid NOT NULL,
@@ -177,5 +194,5 @@ def downgrade() -> None:
     """Drop them."""
     op.execute(
         "DROP TABLE attempt, diversion, delivery, endpoint_key, endpoint, department, amendment, evidence, question,"
-        " reassignment_item, reassignment, cell, return_case, history, work_order, ticket"
+        " reassignment_item, reassignment, cell, return_case, history, work_order, master, member, ticket"
     )
