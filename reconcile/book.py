@@ -38,7 +38,8 @@ CREATE TABLE log (topic INT, partition INT, start INT, stop INT);  -- where each
 CREATE TABLE inbound (partition INT, place INT, key TEXT, inside INT, PRIMARY KEY (partition, place)) WITHOUT ROWID;
 
 -- The services' tables.
-CREATE TABLE ticket (ticket BLOB, reference TEXT, agent TEXT, channel TEXT, at INT, stage TEXT, whole BLOB);
+CREATE TABLE ticket (ticket BLOB, reference TEXT, agent TEXT, channel TEXT, at INT, stage TEXT, whole BLOB,
+    event BLOB, master BLOB);  -- a part of `whole`; the master of the hot event `event`; merged into `master`
 CREATE TABLE signpost (reference TEXT, ticket BLOB);  -- which ticket stands under a reference
 CREATE TABLE refused (partition INT, place INT, reference TEXT);
 CREATE TABLE judged (ticket BLOB, state TEXT, decided_by TEXT, waiting INT, by_person INT);
@@ -86,6 +87,12 @@ CREATE INDEX ticket_by_reference ON ticket (reference);
 CREATE INDEX signpost_by_ticket ON signpost (ticket);
 CREATE INDEX refused_by_place ON refused (partition, place);
 CREATE INDEX judged_by_ticket ON judged (ticket);
+-- Which ticket was merged into which, from version to version of what dispatch says of it; `until` null: it still is.
+CREATE TABLE membership AS SELECT m.ticket, m.subject AS master, m.version AS since, (SELECT min(r.version) FROM said r
+    WHERE r.type IN ({TicketMerged}, {TicketReleased}) AND r.ticket = m.ticket AND r.version > m.version) AS until
+    FROM said m WHERE m.type = {TicketMerged};
+CREATE INDEX membership_by_ticket ON membership (ticket);
+CREATE INDEX membership_by_master ON membership (master);
 CREATE INDEX dispatched_by_ticket ON dispatched (ticket);
 CREATE INDEX work_order_by_id ON work_order (id);
 CREATE INDEX work_order_by_ticket ON work_order (ticket, department);
@@ -156,7 +163,7 @@ class Book:
     def index(self) -> None:
         """Once everything is there: what the checks look things up by."""
         self.database.execute("COMMIT")
-        self.database.executescript(INDICES)
+        self.database.executescript(INDICES.format(**TYPE_CODES))
 
     def rows(self, statement: str, **values: Any) -> Iterator[tuple[Any, ...]]:
         """Rows of a query that names its values, types and services as `:name`."""

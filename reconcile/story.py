@@ -107,7 +107,18 @@ def _told(name: str, data: Mapping[str, Any]) -> str:
         case "TicketClosed":
             return f"closed by {data['by']}" + _satisfied(data["satisfied"])
         case "TicketReopened":
-            return f"reopened: {_short(data['reason'])}"
+            return f"reopened{' with its master' if data.get('master_id') else ''}: {_short(data['reason'])}"
+        case "TicketMerged":
+            event = "the hot event " if data["hot_event"] else ""
+            return f"merged by {data['by']} into {event}{data['master_id']} ({_short(data['title'])})"
+        case "TicketReleased":
+            return f"released by {data['by']} from {data['master_id']}"
+        case "MasterJoined":
+            return f"works for {len(data['tickets'])} more, {data['members']} in all"
+        case "HotEventFolded":
+            return f"hot event folded by {data['by']}, {data['members']} members: {_short(data['title'])}"
+        case "HotEventDissolved":
+            return f"hot event dissolved by {data['by']}"
         case "ClocksStarted":
             return "clocks start: " + ", ".join(f"{each['kind']} {each['limit_seconds']} s" for each in data["clocks"])
         case "ClocksStopped":

@@ -22,7 +22,7 @@ CONNECT = 10.0  # s
 QUERIES: Mapping[str, Mapping[str, str]] = {
     "intake": {
         "ticket": """SELECT uuid_send(t.ticket_id), t.channel || '|' || t.external_ref, t.agent_id, t.channel,
-            {us:t.received_at}, s.stage, uuid_send(t.split_from)
+            {us:t.received_at}, s.stage, uuid_send(t.split_from), uuid_send(t.hot_event), uuid_send(s.master_id)
             FROM intake.ticket t LEFT JOIN intake.ticket_stage s ON s.ticket_id = t.ticket_id WHERE {w:t.ticket_id}""",
         "signpost": """SELECT channel || '|' || external_ref, uuid_send(ticket_id) FROM intake.reference
             WHERE {w:ticket_id}""",

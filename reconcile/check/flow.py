@@ -25,6 +25,8 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("TicketAnswered", "subject", ("WorkOrderAnswered",)),
     ("TicketClosed", "ticket", ("TicketClassified",)),
     ("TicketReopened", "ticket", ("TicketAnswered", "TicketClosed")),
+    ("TicketMerged", "ticket", ("TicketClassified",)),
+    ("TicketReleased", "subject", ("TicketMerged",)),
     ("ClocksStopped", "subject", ("ClocksStarted",)),
     ("ClockWarned", "subject", ("ClocksStarted",)),
     ("ClockBreached", "subject", ("ClocksStarted",)),
@@ -32,11 +34,18 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
+# A member has its master's answer; `master` judges whether it is that.
+MASTERS = """AND NOT (EXISTS (SELECT 1 FROM membership m WHERE m.ticket = e.ticket AND m.since < e.version
+        AND e.version < coalesce(m.until, e.version + 1))
+    AND NOT EXISTS (SELECT 1 FROM work_order o WHERE o.id = e.subject AND o.ticket = e.ticket))"""
+
+
 def _before(effect: str, common: str, causes: tuple[str, ...]) -> str:
     """Effects of one kind that lie before what caused them."""
     match common:
         case "subject":
             same, asked = "AND c.subject = e.subject", "AND e.subject IS NOT NULL"
+            asked += f" {MASTERS}" if effect == "TicketAnswered" else ""
         case "more":
             same, asked = "AND c.subject = e.more", "AND e.more IS NOT NULL"
         case _:

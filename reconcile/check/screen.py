@@ -1,4 +1,4 @@
-"""Agents' screens: every answer and question came to its agent exactly once, under numbers without a hole."""
+"""Agents' screens: every answer, question and merging came to its agent exactly once, under numbers without a hole."""
 
 from reconcile.check.finding import Check
 
@@ -11,27 +11,30 @@ FACTS = """
         WHERE s.type = :QuestionAsked AND s.detail LIKE 'department:%'
         UNION ALL
         SELECT s.ticket, s.type, s.id, nullif(substr(s.detail, 7), '') FROM said s
-        WHERE s.type = :QuestionAnswered AND s.detail LIKE 'agent:%'),
+        WHERE s.type = :QuestionAnswered AND s.detail LIKE 'agent:%'
+        UNION ALL
+        SELECT s.ticket, s.type, s.id, s.detail FROM said s WHERE s.type IN (:TicketMerged, :TicketReleased)),
     fact AS (
         SELECT f.ticket, f.type, f.id, coalesce(f.agent, 'desk.' || t.channel) AS agent FROM told f
         LEFT JOIN ticket t ON t.ticket = f.ticket)"""
 
 CHECKS = (
     Check(
-        "every ticket is answered, in every round",
+        "every ticket is answered, in every round, but masters of dissolved hot events",
         """WITH round AS (
             SELECT d.ticket, d.round, d.state,
                 (SELECT count(*) FROM said s WHERE s.type = :TicketAnswered AND s.ticket = d.ticket AND s.line = 0)
                     AS answers,
-                (SELECT count(*) FROM said s WHERE s.type = :TicketReopened AND s.ticket = d.ticket) AS reopenings
+                (SELECT count(*) FROM said s WHERE s.type = :TicketReopened AND s.ticket = d.ticket) AS reopenings,
+                EXISTS (SELECT 1 FROM said s WHERE s.type = :HotEventDissolved AND s.ticket = d.ticket) AS dissolved
             FROM dispatched d)
         SELECT ticket, answers || ' answers, ' || reopenings || ' reopenings on the flow; dispatch has it as ' || state
             || ' in round ' || round
         FROM round WHERE round <> reopenings + 1 OR answers > round OR answers < round - 1
-            OR (answers < round AND (:closed OR state = 'answered'))""",
+            OR (answers < round AND NOT dissolved AND (:closed OR state = 'answered'))""",
     ),
     Check(
-        "every answer, question and reply stands once in its agent's inbox and came once to the screen",
+        "every answer, question, reply and merging stands once in its agent's inbox and came once to the screen",
         f"""{FACTS}
         SELECT f.ticket, named(f.type) || ' stands ' || count(n.id) || ' times in the inbox of ' || f.agent
         FROM fact f LEFT JOIN notice n ON n.fact = f.id AND n.recipient = 'agent:' || f.agent

@@ -25,19 +25,28 @@ _BY_DEPARTMENT = f"""s.type IN ({", ".join(f":{event}" for event in EFFECTS.valu
     AND (s.type <> :QuestionAnswered OR s.detail LIKE 'agent:%')
     AND (s.type <> :ReturnRuled OR s.detail IN (SELECT department FROM delivery UNION SELECT department FROM call))"""
 
+# Work orders that ended because their ticket was merged; once it is released its departments have others.
+_MERGED = "(SELECT s.subject FROM said s WHERE s.type = :WorkOrderCancelled AND s.ticket = {0} AND s.more = 'merged')"
+_RELEASED = """EXISTS (SELECT 1 FROM membership m WHERE m.ticket = {0} AND m.until IS NOT NULL)"""
+
 CHECKS = (
     Check(
-        "every executing department has one work order, announced once",
+        "every executing department has one work order, announced once; of a merged ticket its master's departments",
         f"""WITH wanted AS (SELECT DISTINCT ticket, detail AS department FROM said WHERE type = :TicketClassified),
-        had AS (SELECT ticket, department, count(*) AS orders FROM work_order WHERE before IS NULL
-            GROUP BY ticket, department)
+        had AS (SELECT ticket, department, sum(id NOT IN {_MERGED.format("o.ticket")}) AS orders FROM work_order o
+            WHERE before IS NULL GROUP BY ticket, department)
         SELECT w.ticket, w.department || ' is to execute it and has no work order' FROM wanted w
-        WHERE NOT EXISTS (SELECT 1 FROM work_order o
-            WHERE o.ticket = w.ticket AND o.department = w.department AND o.before IS NULL)
+        WHERE NOT EXISTS (SELECT 1 FROM work_order o WHERE o.ticket = w.ticket AND o.department = w.department
+                AND (o.before IS NULL OR o.before IN {_MERGED.format("w.ticket")})
+                AND o.id NOT IN {_MERGED.format("w.ticket")})
+            AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.ticket = w.ticket AND (m.until IS NULL
+                OR EXISTS (SELECT 1 FROM said s WHERE s.type = :TicketAnswered AND s.ticket = w.ticket)))
         UNION ALL
         SELECT h.ticket, h.department || ' has a work order; no classification names it' FROM had h
         WHERE NOT EXISTS (SELECT 1 FROM said s WHERE s.type = :TicketClassified AND s.ticket = h.ticket
-            AND s.detail = h.department)
+                AND s.detail = h.department)
+            AND NOT ({_RELEASED.format("h.ticket")} AND EXISTS (SELECT 1 FROM work_order o
+                WHERE o.ticket = h.ticket AND o.department = h.department AND o.id IN {_MERGED.format("h.ticket")}))
         UNION ALL
         SELECT h.ticket, h.department || ' has ' || h.orders || ' first work orders' FROM had h WHERE h.orders > 1
         UNION ALL
@@ -54,14 +63,19 @@ CHECKS = (
     ),
     Check(
         "every return is ruled on, and an upheld one leads to one new work order",
-        """WITH said_of AS (
+        f"""WITH said_of AS (
             SELECT d.ticket, d.rulings,
                 (SELECT count(*) FROM said s WHERE s.type = :WorkOrderReturned AND s.ticket = d.ticket) AS returned,
-                (SELECT count(*) FROM said s WHERE s.type = :ReturnRuled AND s.ticket = d.ticket) AS ruled
+                (SELECT count(*) FROM said s WHERE s.type = :ReturnRuled AND s.ticket = d.ticket) AS ruled,
+                (SELECT count(*) FROM said c WHERE c.type = :WorkOrderCancelled AND c.ticket = d.ticket
+                    AND c.more IN ('merged', 'dissolved') AND (
+                        SELECT max(s.version * 10 + (s.type = :WorkOrderReturned)) % 10 FROM said s
+                        WHERE s.type IN (:WorkOrderReturned, :ReturnRuled) AND s.ticket = d.ticket
+                            AND s.subject = c.subject) = 1) AS void
             FROM dispatched d)
         SELECT ticket, returned || ' returns, ' || ruled || ' rulings on the flow, ' || rulings
-            || ' in dispatch''s table' FROM said_of WHERE ruled <> rulings OR ruled > returned
-            OR (:closed AND ruled <> returned)
+            || ' in dispatch''s table' FROM said_of WHERE ruled <> rulings OR ruled > returned - void
+            OR (:closed AND ruled <> returned - void)
         UNION ALL
         SELECT r.ticket, 'the return of work order ' || uuid(r.subject) || ' was ruled on (' || r.more || '); '
             || (SELECT count(*) FROM work_order o WHERE o.before = r.subject) || ' work orders came of it'
@@ -71,7 +85,8 @@ CHECKS = (
         SELECT o.ticket, 'work order ' || uuid(o.id) || ' came of a return that nobody upheld' FROM work_order o
         WHERE o.before IS NOT NULL AND NOT EXISTS (SELECT 1 FROM said r WHERE r.ticket = o.ticket
             AND r.subject = o.before AND (r.type = :ReturnRuled AND r.more = 'uphold'
-                OR r.type = :WorkOrderCancelled AND r.more = 'reassigned'))""",
+                OR r.type = :WorkOrderCancelled AND (r.more = 'reassigned'
+                    OR r.more = 'merged' AND {_RELEASED.format("o.ticket")})))""",
     ),
     Check(
         "every work order came to its department under one webhook-id, or stands in its inbox and that was told",

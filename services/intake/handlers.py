@@ -8,13 +8,13 @@ from typing import cast
 
 from prometheus_client import Counter
 
-from libs.shared.contracts.classification import CumulativeProblemFound, TicketSplit
+from libs.shared.contracts.classification import CumulativeProblemFound, HotEventFolded, TicketSplit
 from libs.shared.contracts.intake import FieldError, TicketRejected
 from libs.shared.db import Transaction
 from libs.shared.service import Record
 from libs.shared.telemetry import log
 from services.intake import store
-from services.intake.command import cumulative, division, reception
+from services.intake.command import cumulative, division, folding, reception
 from services.intake.domain import stage
 from services.intake.domain.draft import Draft
 from services.intake.domain.stage import Fact
@@ -62,6 +62,11 @@ async def split(events: list[TicketSplit], tx: Transaction) -> None:
 async def foresee(events: list[CumulativeProblemFound], tx: Transaction) -> None:
     """Register the proactive tickets of cumulative problems."""
     await cumulative.register(events, tx)
+
+
+async def fold(events: list[HotEventFolded], tx: Transaction) -> None:
+    """Register the masters of hot events."""
+    await folding.register(events, tx)
 
 
 async def _move(tx: Transaction, facts: Sequence[Fact]) -> None:

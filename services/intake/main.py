@@ -2,6 +2,7 @@
 
 from libs.shared.contracts.classification import (
     CumulativeProblemFound,
+    HotEventFolded,
     ReviewRequested,
     TicketClassified,
     TicketSplit,
@@ -10,6 +11,8 @@ from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -35,6 +38,7 @@ service = Service(
     hears={
         ReviewRequested: handlers.move,
         TicketSplit: handlers.split,
+        HotEventFolded: handlers.fold,
         TicketClassified: handlers.move,
         WorkOrderAssigned: handlers.move,
         WorkOrderDelivered: handlers.move,
@@ -49,6 +53,8 @@ service = Service(
         TicketClosed: handlers.move,
         TicketReopened: handlers.move,
         CumulativeProblemFound: handlers.foresee,
+        TicketMerged: handlers.move,
+        TicketReleased: handlers.move,
     },
     says=(TicketReceived, TicketAmended, TicketRejected),
     serves=api.router,

@@ -7,6 +7,8 @@ from libs.shared.contracts.dispatch import (
     QuestionAnswered,
     QuestionAsked,
     TicketAnswered,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderReturned,
 )
@@ -26,6 +28,8 @@ service = Service(
         DeliveryFailed: handlers.tell,
         WorkOrderReturned: handlers.tell,
         TicketReopened: handlers.tell,
+        TicketMerged: handlers.tell,
+        TicketReleased: handlers.tell,
         CellDisputed: handlers.tell,
         ClockWarned: handlers.tell,
         ClockBreached: handlers.tell,

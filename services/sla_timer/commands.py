@@ -37,6 +37,9 @@ def check(file: Path) -> None:
             told = (f"{star} stars {_length(limit)}" for star, limit in zip(STARS, limits, strict=True))
             click.echo(f"  {urgency:7} resolve {sla_class}: {', '.join(told)}")
     click.echo(f"  always  ruling        {_length(found.ruling_limit()[0])}")
+    if found.repeated:
+        by = f", and by {', '.join(found.repeated.channels)}" if found.repeated.channels else ""
+        click.echo(f"  from {found.repeated.since} earlier tickets on{by}: {found.repeated.percent} % of these")
     for point in found.warnings:
         click.echo(f"  {point.percent:3} % → {point.level}")
     click.echo(f"  interviewer: {found.interviewer}")

@@ -6,9 +6,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from libs.shared.contracts.dispatch import (
+    MasterJoined,
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -134,9 +136,13 @@ async def close(events: list[TicketClosed], tx: Transaction) -> None:
 
 
 async def reopen(events: list[TicketReopened], tx: Transaction) -> None:
-    """Rework: the ticket and the reopened work orders have their promises again, from the reopening."""
+    """Rework: the ticket and the reopened work orders have their promises again, from the reopening.
+
+    A merged one has none of its own, its master has.
+    """
     events = await _timely(events, tx)
     await store.reopen(tx, {event.ticket_id: event.work_order_ids for event in events})
+    events = [event for event in events if event.master_id is None]
     orders = await store.orders(tx, [(id_, event.ticket_id) for event in events for id_ in event.work_order_ids])
     known = await store.clocks(tx, (event.ticket_id for event in events))
     await _begin(
@@ -153,6 +159,30 @@ async def reopen(events: list[TicketReopened], tx: Transaction) -> None:
             for event in events
         ],
     )
+
+
+async def merge(events: list[TicketMerged], tx: Transaction) -> None:
+    """Its master's clocks run for it. It has not ended: a work order that it gets once released starts them again."""
+    events = await _timely(events, tx)
+    subjects = [(event.ticket_id, None, event.occurred_at) for event in events]
+    _say_stopped(tx, await store.stop(tx, subjects, (*STAGES, "ruling", "resolve"), ()))
+
+
+async def join(events: list[MasterJoined], tx: Transaction) -> None:
+    """The strictest promise of all that were merged into a ticket binds it."""
+    events = await _timely(events, tx)
+    tickets = [event.ticket_id for event in events]
+    before, known = await store.joined(tx, tickets), await store.clocks(tx, tickets)
+    policy: Policy = tx.running.resources
+    joined, plans = {}, []
+    for event in events:
+        former = before.get(event.ticket_id)
+        strictest, plan = clock.join(event, former, known.get(event.ticket_id, []), policy, tx.new_id)
+        plans.append(plan)
+        if strictest and strictest != former:
+            joined[event.ticket_id] = strictest
+    await store.join(tx, joined)
+    await _begin(tx, plans)
 
 
 async def _timely(events: list[E], tx: Transaction) -> list[E]:

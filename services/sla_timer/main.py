@@ -1,9 +1,11 @@
 """sla_timer: what it hears, says, serves and runs."""
 
 from libs.shared.contracts.dispatch import (
+    MasterJoined,
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -30,6 +32,8 @@ service = Service(
         TicketAnswered: handlers.settle,
         TicketClosed: handlers.close,
         TicketReopened: handlers.reopen,
+        TicketMerged: handlers.merge,
+        MasterJoined: handlers.join,
     },
     says=(ClocksStarted, ClocksStopped, ClockWarned, ClockBreached, Escalated),
     serves=api.router,

@@ -130,6 +130,7 @@ INTAKE = (
             "openings": [NOW] * BATCH,
             "takers": texts("h"),
             "wholes": [None] * BATCH,
+            "hot_events": [None] * BATCH,
             "now": NOW,
         },
         6 * BATCH,
@@ -741,6 +742,8 @@ SLA = (
         lambda w: {"ids": w.column("work_order", "id"), "tickets": w.column("work_order", "ticket_id")},
     ),
     ("clocks", sla.CLOCKS, lambda w: {"tickets": w.column("ticket", "id")}),
+    ("joined", sla.JOINED, lambda w: {"tickets": w.column("ticket", "id")}),
+    ("join", sla.JOIN, lambda w: {"tickets": w.column("ticket", "id"), "joined": ["{}"] * BATCH}),
     (
         "stop",
         sla.STOP,

@@ -27,6 +27,7 @@ class WorkOrderAssigned(Event):
     situation: str  # name
     reassigned_from: UUID | None = None  # the work order whose place it takes: a return was upheld, or it was moved
     repeats: int = 0  # tickets that the ticket repeats
+    channel: Channel | None = None  # of the ticket
 
 
 class WorkOrderDelivered(Event):
@@ -229,6 +230,8 @@ class TicketReleased(Event):
 
     ticket_id: UUID
     master_id: UUID
+    agent_id: str | None = None
+    channel: Channel | None = None  # of the ticket
     by: str
     reason: str | None
 
@@ -240,6 +243,7 @@ class Promised(Contract):
     urgency: Urgency
     sla_class: SlaClass
     repeats: int
+    channel: Channel | None = None  # of the ticket
     opened_at: datetime  # when the customer made the request
 
 

@@ -154,6 +154,8 @@ class TicketView(BaseModel):
     amendments: list[AmendmentView]
     split_from: UUID | None = Field(description="the ticket of which this is a part: it held several matters")
     parts: list[UUID] = Field(description="in the stage `split`: the tickets that it became")
+    hot_event: UUID | None = Field(description="the hot event whose master this is: it works for all its members")
+    master_id: UUID | None = Field(description="the ticket into which this one is merged, and that works for both")
 
 
 class OriginalView(BaseModel):
@@ -189,6 +191,7 @@ def view(row: Row[Any], standing: Standing, amendments: Sequence[Row[Any]]) -> T
                 told_minutes=standing.told_minutes,
             ),
             "parts": standing.parts,
+            "master_id": standing.master_id,
             "amendments": [dict(each._mapping) for each in amendments],
         }
     )

@@ -11,6 +11,7 @@ from libs.shared.contracts.intake import Customer, Place, Ticket, TicketReceived
 from libs.shared.db import Transaction
 from libs.shared.telemetry import log
 from services.intake import store
+from services.intake.command import reception
 from services.intake.command.reception import RECEIVED
 from services.intake.domain.masking import mask
 from services.intake.store import secret
@@ -25,30 +26,22 @@ async def register(events: Sequence[TicketSplit], tx: Transaction) -> None:
     Customer, place, channel, agent and time are the split ticket's; its number gets a suffix: `A-1#2`.
     """
     wholes = await store.wholes(tx, {event.ticket_id for event in events})
-    wanted = {
+    parts = {
         part.ticket_id: (wholes[event.ticket_id], part, event)
         for event in events
         if event.ticket_id in wholes
         for part in event.parts
     }
-    attempt = 1
-    while wanted:
-        tickets = {id_: _ticket(whole, part, attempt) for id_, (whole, part, _) in wanted.items()}
-        new = await store.accept(tx, [(id_, ticket, wanted[id_][2].by) for id_, ticket in tickets.items()])
-        await _say({id_: (tickets[id_], *wanted[id_]) for id_ in tickets if id_ in new}, tx)
-        left = {id_: (ticket.channel, ticket.external_ref) for id_, ticket in tickets.items() if id_ not in new}
-        known = await store.known(tx, set(left.values())) if left else {}
-        # Stands already: said before. Stands as somebody else's: the platform uses such numbers itself, try the next.
-        standing = {row.stands_as for row in known.values()}
-        wanted = {id_: wanted[id_] for id_ in left if id_ not in standing}
-        attempt += 1
+    made = await reception.register(
+        {id_: (_ticket(whole, part), event.by) for id_, (whole, part, event) in parts.items()}, tx
+    )
+    await _say({id_: (ticket, *parts[id_]) for id_, ticket in made.items()}, tx)
 
 
-def _ticket(whole: Row[Any], part: SplitPart, attempt: int) -> Ticket:
-    suffix = f"#{part.number}" + (f"-{attempt}" if attempt > 1 else "")
+def _ticket(whole: Row[Any], part: SplitPart) -> Ticket:
     return Ticket(
         channel=whole.channel,
-        external_ref=whole.external_ref + suffix,
+        external_ref=f"{whole.external_ref}#{part.number}",
         agent_id=whole.agent_id,
         title=mask(part.title),
         text=mask(part.text),

@@ -1,7 +1,7 @@
 """Takes tickets in, once each; `take` is the one way in, for HTTP and for the inbound topic."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -10,7 +10,7 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from libs.shared.command import Answer, Refused
-from libs.shared.contracts.intake import FieldError, TicketReceived
+from libs.shared.contracts.intake import FieldError, Ticket, TicketReceived
 from libs.shared.db import Transaction
 from libs.shared.keep import oldest_kept
 from libs.shared.telemetry import TRACEPARENT
@@ -104,6 +104,27 @@ async def take(offers: Sequence[Offer], tx: Transaction, way: str) -> list[Taken
     again = [o for o in offers if (first := firsts[o.draft.reference])[1] is not o or first[0] not in new]
     compared = await _compare(again, tx, way) if again else {}
     return [compared.get(id(offer)) or Taken(firsts[offer.draft.reference][0], True) for offer in offers]
+
+
+async def register(tickets: Mapping[UUID, tuple[Ticket, str]], tx: Transaction) -> dict[UUID, Ticket]:
+    """Enter tickets that Zhida makes itself, each (ticket, by) under its id; gives those that did not stand already.
+
+    Where a platform uses such a number itself, the next one that is free is taken: `A-1#2`, `A-1#2-2`, `A-1#2-3` …
+    """
+    made: dict[UUID, Ticket] = {}
+    wanted, attempt = {id_: ticket for id_, (ticket, _) in tickets.items()}, 1
+    while wanted:
+        new = await store.accept(tx, [(id_, ticket, tickets[id_][1]) for id_, ticket in wanted.items()])
+        made |= {id_: wanted.pop(id_) for id_ in new}
+        known = await store.known(tx, {(each.channel, each.external_ref) for each in wanted.values()}) if wanted else {}
+        standing = {row.stands_as for row in known.values()}
+        attempt += 1
+        wanted = {id_: _numbered(tickets[id_][0], attempt) for id_ in wanted if id_ not in standing}
+    return made
+
+
+def _numbered(ticket: Ticket, attempt: int) -> Ticket:
+    return ticket.model_copy(update={"external_ref": f"{ticket.external_ref}-{attempt}"})
 
 
 async def _compare(offers: Sequence[Offer], tx: Transaction, way: str) -> dict[int, Taken | Conflict]:

@@ -4,10 +4,15 @@
                                             ↑____________ returned ___|                            |
                                             ↑__________________________ reopened __________________|
     in_review → split: its parts are tickets of their own
+    any of them before the answer → merged: another ticket, its master, works for it → answered → told → closed
+                                    ↑  ↓_____ released: classified, until it has a work order again  |
+                                    ↑___________________________ reopened ___________________________|
 
 With several departments the ticket stands where the furthest of them stands; an open return comes first. An end stays:
 what is heard of a closed ticket changes nothing until it is reopened, only the moment the agent was told is still noted
-(it comes on another topic and may be heard after the close it preceded).
+(it comes on another topic and may be heard after the close it preceded). A merged ticket stands there whatever becomes
+of its own work orders, which end. A ticket that has its answer keeps its stage when it is merged or released. Reopened
+with its master, it stands as merged again, for the master is who must move; `reached` says when it was reopened.
 """
 
 from collections.abc import Mapping
@@ -21,6 +26,8 @@ from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -34,7 +41,7 @@ from libs.shared.contracts.notification import NotificationSent
 
 Stage = Literal[
     "received", "in_review", "classified", "assigned", "delivered", "accepted", "contacted", "returned",
-    "answered", "told", "closed", "reopened", "split",
+    "answered", "told", "closed", "reopened", "split", "merged",
 ]  # fmt: skip
 OrderState = Literal[
     "reopened", "assigned", "delivered", "accepted", "contacted", "returned", "answered", "reassigned", "cancelled"
@@ -54,6 +61,8 @@ Fact = (
     | TicketAnswered
     | TicketClosed
     | TicketReopened
+    | TicketMerged
+    | TicketReleased
     | NotificationSent
 )
 
@@ -94,6 +103,7 @@ class Standing:
     resolve_minutes: float | None = None  # received → answered
     told_minutes: float | None = None  # answered → on the agent's screen
     parts: tuple[UUID, ...] = ()  # the tickets that it was split into
+    master_id: UUID | None = None  # the ticket it is merged into
 
 
 def about_stages(fact: Fact) -> bool:
@@ -143,6 +153,12 @@ def hear(standing: Standing, fact: Fact) -> Standing | None:
             return _enter(standing, "closed", at)
         case TicketReopened():
             return _reopen(standing, fact)
+        case TicketMerged():
+            merged = replace(standing, master_id=fact.master_id)
+            return merged if standing.stage in _SETTLED else _enter(merged, "merged", at)
+        case TicketReleased():
+            released = replace(standing, master_id=None)
+            return _enter(released, "classified", at) if standing.stage == "merged" else released
         case _:
             assert_never(fact)
 
@@ -196,6 +212,8 @@ def _reopen(standing: Standing, fact: TicketReopened) -> Standing:
     reached: dict[Stage, datetime] = {s: at for s, at in standing.reached.items() if s not in _SETTLED}
     reached["reopened"] = fact.occurred_at
     fresh = replace(standing, orders=again, reached=reached, resolve_minutes=None, told_minutes=None)
+    if fact.master_id:
+        return _enter(replace(fresh, master_id=fact.master_id), "merged", fact.occurred_at)
     return replace(fresh, stage="reopened", since=fact.occurred_at)
 
 
@@ -215,7 +233,8 @@ def _set(standing: Standing, order_id: UUID, department: Department | str, state
     code = department if isinstance(department, str) else department.code
     name = department.name if isinstance(department, Department) else (known.name if known else None)
     orders = {**standing.orders, order_id: Order(code, name, state, at)}
-    stage = standing.stage if standing.stage in _SETTLED else _furthest(orders, standing.reached)
+    stays = standing.stage in _SETTLED or standing.stage == "merged"
+    stage = standing.stage if stays else _furthest(orders, standing.reached)
     if stage == standing.stage:
         return replace(standing, orders=orders)
     return replace(standing, orders=orders, stage=stage, since=at, reached={stage: at, **standing.reached})

@@ -21,19 +21,21 @@ ACCEPT = text("""
             CAST(:agents AS text[]), CAST(:titles AS text[]), CAST(:texts AS text[]), CAST(:business_types AS text[]),
             CAST(:objects AS text[]), CAST(:areas AS text[]), CAST(:addresses AS text[]), CAST(:customers AS text[]),
             CAST(:stars AS smallint[]), CAST(:sensitives AS boolean[]), CAST(:openings AS timestamptz[]),
-            CAST(:takers AS text[]), CAST(:wholes AS uuid[]))
+            CAST(:takers AS text[]), CAST(:wholes AS uuid[]), CAST(:hot_events AS uuid[]))
         AS g(ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object, area_code,
-            address, customer_id, star, sensitive, opened_at, received_by, split_from)),
+            address, customer_id, star, sensitive, opened_at, received_by, split_from,
+            hot_event)),
     named AS (
         INSERT INTO reference (channel, external_ref, ticket_id)
         SELECT channel, external_ref, ticket_id FROM given ORDER BY channel, external_ref
         ON CONFLICT DO NOTHING RETURNING ticket_id),
     taken AS (
         INSERT INTO ticket (ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object,
-            area_code, address, customer_id, star, sensitive, opened_at, received_at, received_by, split_from)
+            area_code, address, customer_id, star, sensitive, opened_at, received_at, received_by, split_from,
+            hot_event)
         SELECT ticket_id, channel, external_ref, agent_id, title, text, business_type, complaint_object,
             area_code, address, customer_id, star, sensitive, opened_at, :now, received_by,
-            split_from
+            split_from, hot_event
         FROM given JOIN named USING (ticket_id)),
     standing AS (
         INSERT INTO ticket_stage (ticket_id, stage, since, reached)
@@ -62,11 +64,11 @@ MOVE = text("""
     UPDATE ticket_stage s SET stage = m.stage, since = m.since, reached = m.reached, orders = m.orders,
         situation = m.situation, lead_department = m.lead_department, hops = m.hops, transfers = m.transfers,
         first_contact_minutes = m.first_contact_minutes, resolve_minutes = m.resolve_minutes,
-        told_minutes = m.told_minutes, parts = m.parts
+        told_minutes = m.told_minutes, parts = m.parts, master_id = m.master_id
     FROM jsonb_to_recordset(CAST(:standings AS jsonb)) AS m(ticket_id uuid, stage text, since timestamptz,
         reached jsonb, orders jsonb, situation text, lead_department text, hops smallint, transfers smallint,
         first_contact_minutes real, resolve_minutes real, told_minutes real,
-        parts uuid[])
+        parts uuid[], master_id uuid)
     WHERE s.ticket_id = m.ticket_id""")
 LATE = text("""
     INSERT INTO late_fact (event_id, ticket_id, type, occurred_at, heard_at)
@@ -107,6 +109,7 @@ async def accept(tx: Transaction, tickets: Sequence[tuple[UUID, Ticket, str]]) -
         openings=[ticket.opened_at for _, ticket, _ in tickets],
         takers=[taker for _, _, taker in tickets],
         wholes=[ticket.split_from for _, ticket, _ in tickets],
+        hot_events=[ticket.hot_event for _, ticket, _ in tickets],
         now=tx.now,
     )
     return {row.ticket_id for row in rows}
@@ -185,6 +188,7 @@ def standing(row: Row[Any]) -> Standing:
         resolve_minutes=row.resolve_minutes,
         told_minutes=row.told_minutes,
         parts=tuple(row.parts or ()),
+        master_id=row.master_id,
     )
 
 

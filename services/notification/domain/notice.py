@@ -12,6 +12,8 @@ from libs.shared.contracts.dispatch import (
     QuestionAnswered,
     QuestionAsked,
     TicketAnswered,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderReturned,
 )
@@ -31,6 +33,8 @@ Fact = (
     | Escalated
     | TicketReopened
     | CellDisputed
+    | TicketMerged
+    | TicketReleased
 )
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -108,6 +112,10 @@ def notices(event: Fact) -> list[Notice]:
             return _tell(
                 event, "cell_disputed", fact, _cell(event), Recipient("department", event.lead_department.code)
             )
+        case TicketMerged():
+            return _tell(event, "ticket_merged", fact, _merged(event), desk(event.agent_id, event.channel))
+        case TicketReleased():
+            return _tell(event, "ticket_released", fact, _released(event), desk(event.agent_id, event.channel))
         case ClockWarned():
             return _tell(event, "clock_warned", _point(event.clock, event.percent), _clock(event), *_owner(event.clock))
         case ClockBreached():
@@ -201,6 +209,21 @@ def _returned(event: WorkOrderReturned) -> dict[str, Any]:
         "reason": event.reason,
         "suggested_department": event.suggested_department,
     }
+
+
+def _merged(event: TicketMerged) -> dict[str, Any]:
+    return {
+        "master_id": str(event.master_id),
+        "title": event.title,
+        "members": event.members,
+        "hot_event": event.hot_event,
+        "by": event.by,
+        "reason": event.reason,
+    }
+
+
+def _released(event: TicketReleased) -> dict[str, Any]:
+    return {"master_id": str(event.master_id), "by": event.by, "reason": event.reason}
 
 
 def _cell(event: CellDisputed) -> dict[str, Any]:

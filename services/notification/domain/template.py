@@ -34,6 +34,8 @@ PLACEHOLDERS: dict[Kind, frozenset[str]] = {
     "escalated": _CLOCK | {"level"},
     "ticket_reopened": frozenset({"reason"}),
     "cell_disputed": frozenset({"situation", "department", "assigned", "upheld", "matrix_wrong", "suggestion"}),
+    "ticket_merged": frozenset({"title", "members", "into", "by", "reason"}),
+    "ticket_released": frozenset({"by", "reason"}),
 }
 WORDS: dict[str, tuple[str, ...]] = {
     "clock": get_args(ClockKind),
@@ -42,6 +44,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "reason": ("accept_clock", "exhausted", "endpoint_disabled"),
     "unit": ("d", "h", "min", "s"),
     "mark": ("list", "answer", "none"),
+    "into": ("hot_event", "ticket"),
 }
 
 
@@ -83,6 +86,9 @@ class Templates:
                 filled["reason"] = self.words["reason"].get(filled.get("reason", ""), filled.get("reason", ""))
             case "work_order_returned" | "cell_disputed":
                 filled["suggestion"] = data.get("suggested_department") or mark["none"]
+            case "ticket_merged" | "ticket_released":
+                filled["into"] = self.words["into"]["hot_event" if data.get("hot_event") else "ticket"]
+                filled["reason"] = data.get("reason") or mark["none"]
             case "clock_warned" | "clock_breached" | "escalated":
                 filled["limit"] = self._length(data.get("limit_seconds", 0))
         return filled

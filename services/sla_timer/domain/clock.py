@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from libs.shared.contracts.classification import Department, SlaClass
-from libs.shared.contracts.dispatch import WorkOrderAssigned, WorkOrderReturned
+from libs.shared.contracts.dispatch import MasterJoined, WorkOrderAssigned, WorkOrderReturned
 from libs.shared.contracts.intake import Star
 from libs.shared.contracts.sla_timer import Clock, ClockKind, ClocksStarted
 from services.sla_timer.domain.policy import Policy
@@ -78,6 +78,42 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The strictest promise of the tickets that were merged into one; that one's clock keeps it."""
+
+    started_at: datetime
+    limit_seconds: int
+    rule: str
+    sla_class: SlaClass
+    star: Star
+
+    @property
+    def due_at(self) -> datetime:
+        """When the limit is reached."""
+        return self.started_at + timedelta(seconds=self.limit_seconds)
+
+    def over(self, promise: Promise, id_: UUID) -> Promise:
+        """This promise in the place of that one."""
+        return replace(
+            promise,
+            id=id_,
+            started_at=self.started_at,
+            limit_seconds=self.limit_seconds,
+            rule=self.rule,
+            sla_class=self.sla_class,
+            star=self.star,
+        )
+
+    def runs(self, promise: Promise) -> bool:
+        """Whether that clock is this promise's."""
+        return (self.started_at, self.limit_seconds, self.rule) == (
+            promise.started_at,
+            promise.limit_seconds,
+            promise.rule,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class WorkOrder:
     """What has happened to a work order, whatever order it was heard in."""
 
@@ -88,6 +124,7 @@ class WorkOrder:
     ended: bool = False
     ticket_ended: bool = False
     ticket_closed: bool = False
+    joined: Joined | None = None  # of its ticket
 
     def needs(self, kind: ClockKind) -> bool:
         """Whether that stage is still to come."""
@@ -124,28 +161,67 @@ def assign(
 
     Args: `known`: every clock of the ticket. A work order whose clocks are known, a stage already passed and an ended
     ticket start nothing. A resolve clock that runs longer than the highest star and the urgency allow (就高原则), or
-    by a class the ticket has no more, is replaced by another one from the same opening.
+    by a class the ticket has no more, is replaced by another one from the same opening. A stricter promise of a ticket
+    that was merged into this one stands above both.
     """
     if order.ticket_ended:
         return Plan(event.ticket_id)
     starts = []
+    share = policy.share(event.repeats, event.channel)
     had = {clock.promise.kind for clock in known if clock.promise.work_order_id == order.id}
     for kind in STAGES:
         if kind not in had and order.needs(kind):
-            starts.append(_promise(event, new_id(), kind, event.occurred_at, policy.stage_limit(kind, event.urgency)))
-    running = [clock.promise for clock in known if clock.promise.kind == "resolve" and clock.state == "running"]
-    star = max([event.star, *(promise.star for promise in running)])
-    limit = policy.resolve_limit((star,), event.sla_class, event.urgency)
+            limit = policy.stage_limit(kind, event.urgency, share)
+            starts.append(_promise(event, new_id(), kind, event.occurred_at, limit))
+    running, joined = _resolving(known), order.joined
+    own = [promise for promise in running if not (joined and joined.runs(promise))]
+    star = max([event.star, *(promise.star for promise in own)])
+    limit = policy.resolve_limit((star,), event.sla_class, event.urgency, share)
+    started_at = own[0].started_at if own else event.opened_at
+    wanted = replace(_promise(event, new_id(), "resolve", started_at, limit), star=star)
+    if joined and joined.due_at < wanted.due_at:
+        wanted = joined.over(wanted, wanted.id)
     replaced = tuple(
         promise.id
         for promise in running
-        if promise.limit_seconds > limit[0]
-        or (promise.sla_class != event.sla_class and promise.limit_seconds != limit[0])
+        if (promise not in own and promise.due_at > wanted.due_at)
+        or (promise in own and promise.limit_seconds > limit[0])
+        or (promise in own and promise.sla_class != event.sla_class and promise.limit_seconds != limit[0])
     )
     if replaced or not running:
-        started_at = running[0].started_at if running else event.opened_at
-        starts.append(replace(_promise(event, new_id(), "resolve", started_at, limit), star=star))
+        starts.append(wanted)
     return Plan(event.ticket_id, tuple(starts), replaced)
+
+
+def join(
+    event: MasterJoined, before: Joined | None, known: Sequence[Known], policy: Policy, new_id: Callable[[], UUID]
+) -> tuple[Joined | None, Plan]:
+    """Bind a master's resolve clock by the strictest promise that the tickets merged into it had.
+
+    Args: `before`: the strictest so far; `known`: every clock of the master. Gives the strictest now, which an
+    assignment that comes later keeps to, and what changes at once: a running clock that is due later gives way, one
+    that is due sooner stays; where none runs none starts.
+    """
+    strictest = min(
+        [*([before] if before else []), *_promised(event, policy)], key=lambda each: each.due_at, default=None
+    )
+    late = [promise for promise in _resolving(known) if strictest and promise.due_at > strictest.due_at]
+    if not strictest or not late:
+        return strictest, Plan(event.ticket_id)
+    return strictest, Plan(event.ticket_id, (strictest.over(late[0], new_id()),), tuple(each.id for each in late))
+
+
+def _promised(event: MasterJoined, policy: Policy) -> list[Joined]:
+    made = []
+    for each in event.promised:
+        share = policy.share(each.repeats, each.channel)
+        limit_seconds, rule = policy.resolve_limit((each.star,), each.sla_class, each.urgency, share)
+        made.append(Joined(each.opened_at, limit_seconds, rule, each.sla_class, each.star))
+    return made
+
+
+def _resolving(known: Sequence[Known]) -> list[Promise]:
+    return [clock.promise for clock in known if clock.promise.kind == "resolve" and clock.state == "running"]
 
 
 def judge(
@@ -222,10 +298,18 @@ def restart(
     for work_order_id, kind in subjects:
         same = [clock for clock in known if (clock.promise.work_order_id, clock.promise.kind) == (work_order_id, kind)]
         if same and not any(clock.state == "running" for clock in same):
-            # One that was replaced has the same start as the one in its place, and perhaps the same millisecond's id.
-            last = max(same, key=lambda clock: (clock.promise.started_at, clock.state != "cancelled", clock.promise.id))
-            starts.append(replace(last.promise, id=new_id(), started_at=at))
+            starts.append(replace(max(same, key=_last).promise, id=new_id(), started_at=at))
     return Plan(ticket_id, tuple(starts))
+
+
+def _last(clock: Known) -> tuple[bool, datetime, bool, int, UUID]:
+    """Orders clocks of one kind by which was in force last.
+
+    One that was replaced has the same start as the one in its place, or a later one where that is a merged ticket's
+    promise; and perhaps the same millisecond's id. Where all were cancelled, for they were merged, the strictest.
+    """
+    promise, stood = clock.promise, clock.state != "cancelled"
+    return stood and promise.kind == "resolve", promise.started_at, stood, -promise.limit_seconds, promise.id
 
 
 def first_timer(promise: Promise, policy: Policy) -> Timer:

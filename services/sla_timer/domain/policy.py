@@ -12,7 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from libs.shared.contracts.classification import SlaClass, Urgency
-from libs.shared.contracts.intake import Star
+from libs.shared.contracts.intake import Channel, Star
 from libs.shared.contracts.sla_timer import Level
 
 UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}  # a day is a calendar day of 24 h, round the clock
@@ -87,6 +87,14 @@ class UrgentLimits(_Part):
     resolve: UrgentStarTable = UrgentStarTable()
 
 
+class Repeated(_Part):
+    """Repeats and escalated requests have stricter clocks: accept, first contact and resolve are that much shorter."""
+
+    since: Annotated[int, Field(alias="from", ge=1, le=1000, description="earlier tickets about the same matter")]
+    percent: Annotated[int, Field(ge=1, le=100, description="of the usual limit")]
+    channels: tuple[Channel, ...] = Field((), description="what comes by these is escalated, repeated or not")
+
+
 class WarningPoint(_Part):
     """A share of the limit, and the level that hears when it has passed."""
 
@@ -100,6 +108,7 @@ class Policy(_Part):
     name: Name
     limits: Limits
     urgent: UrgentLimits = UrgentLimits()
+    repeated: Repeated | None = None  # None: as any other
     warnings: Annotated[tuple[WarningPoint, ...], Field(min_length=1, max_length=20)]
     interviewer: Name  # so somebody always hears of the last point
 
@@ -140,26 +149,39 @@ class Policy(_Part):
         """Who hears of that point, and the point that follows it."""
         return self.level(percent), self.next_point(percent)
 
-    def stage_limit(self, kind: Literal["accept", "first_contact"], urgency: Urgency) -> tuple[int, str]:
+    def share(self, repeats: int, channel: Channel | None) -> int:
+        """Per cent of the usual limits that a ticket has: fewer where it repeats others or was escalated."""
+        rule = self.repeated
+        return rule.percent if rule and (repeats >= rule.since or channel in rule.channels) else 100
+
+    def stage_limit(
+        self, kind: Literal["accept", "first_contact"], urgency: Urgency, share: int = 100
+    ) -> tuple[int, str]:
         """Seconds that stage may take, and the rule that says so (its place in the policy)."""
         special: int | None = getattr(self.urgent, kind) if urgency == "urgent" else None
         if special is not None:
-            return special, f"{self.name}: urgent.{kind}"
-        usual: int = getattr(self.limits, kind)
-        return usual, f"{self.name}: limits.{kind}"
+            return self._shared(special, f"urgent.{kind}", share)
+        return self._shared(getattr(self.limits, kind), f"limits.{kind}", share)
 
     def ruling_limit(self) -> tuple[int, str]:
         """Seconds until a return is ruled on, and the rule; an urgent ticket's waits no shorter."""
         return self.limits.ruling, f"{self.name}: limits.ruling"
 
-    def resolve_limit(self, stars: Iterable[Star], sla_class: SlaClass, urgency: Urgency) -> tuple[int, str]:
+    def resolve_limit(
+        self, stars: Iterable[Star], sla_class: SlaClass, urgency: Urgency, share: int = 100
+    ) -> tuple[int, str]:
         """Seconds until the answer, and the rule: the highest star decides (就高原则, source 002)."""
         star = max(stars)
         special: dict[Star, int] | None = getattr(self.urgent.resolve, sla_class) if urgency == "urgent" else None
         if special is not None:
-            return special[star], f"{self.name}: urgent.resolve.{sla_class}.{star}"
+            return self._shared(special[star], f"urgent.resolve.{sla_class}.{star}", share)
         usual: dict[Star, int] = getattr(self.limits.resolve, sla_class)
-        return usual[star], f"{self.name}: limits.resolve.{sla_class}.{star}"
+        return self._shared(usual[star], f"limits.resolve.{sla_class}.{star}", share)
+
+    def _shared(self, seconds: int, place: str, share: int) -> tuple[int, str]:
+        if share == 100:
+            return seconds, f"{self.name}: {place}"
+        return max(seconds * share // 100, 1), f"{self.name}: {place}, {share} % by repeated"
 
 
 def read(text: str) -> Policy:

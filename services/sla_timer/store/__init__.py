@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Row, text
 
 from libs.shared.contracts.dispatch import WorkOrderAssigned
 from libs.shared.contracts.sla_timer import ClockKind, StoppedClock
 from libs.shared.db import Transaction
 from libs.shared.service import Running
-from services.sla_timer.domain.clock import Known, Promise, State, Timer, WorkOrder
+from services.sla_timer.domain.clock import Joined, Known, Promise, State, Timer, WorkOrder
 from services.sla_timer.store import timer
 from services.sla_timer.store.row import CLOCK, promised
 
@@ -22,11 +23,12 @@ ASSIGN = text("""
             AS n(id, ticket_id, department)),
     t AS (
         INSERT INTO ticket (id) SELECT DISTINCT ticket_id FROM new
-        ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING id, ended)
+        ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING id, ended, joined)
     INSERT INTO work_order AS w (id, ticket_id, department) SELECT id, ticket_id, department FROM new
     ON CONFLICT (ticket_id, id) DO UPDATE SET department = excluded.department
     RETURNING w.id, w.ticket_id, w.accepted, w.contacted, w.ended,
-        (SELECT t.ended FROM t WHERE t.id = w.ticket_id) AS ticket_ended""")
+        (SELECT t.ended FROM t WHERE t.id = w.ticket_id) AS ticket_ended,
+        (SELECT t.joined FROM t WHERE t.id = w.ticket_id) AS joined""")
 
 MARK = text("""
     INSERT INTO work_order AS w (id, ticket_id, accepted, contacted, ended)
@@ -43,10 +45,18 @@ END = text("""
 REOPEN = text("""
     WITH t AS (
         INSERT INTO ticket (id) SELECT id FROM unnest(CAST(:reopened AS uuid[])) AS n(id)
-        ON CONFLICT (id) DO UPDATE SET ended = false, closed_at = NULL)
+        ON CONFLICT (id) DO UPDATE SET ended = false, closed_at = NULL, joined = NULL)
     INSERT INTO work_order AS w (id, ticket_id)
     SELECT id, ticket_id FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS uuid[])) AS n(id, ticket_id)
     ON CONFLICT (ticket_id, id) DO UPDATE SET accepted = false, contacted = false, ended = false""")
+
+JOINED = text("""
+    SELECT t.id, t.joined FROM unnest(CAST(:tickets AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id
+    WHERE t.joined IS NOT NULL""")
+JOIN = text("""
+    INSERT INTO ticket (id, joined)
+    SELECT id, CAST(joined AS jsonb) FROM unnest(CAST(:tickets AS uuid[]), CAST(:joined AS text[])) AS n(id, joined)
+    ON CONFLICT (id) DO UPDATE SET joined = excluded.joined""")
 
 ORDERS = text("""
     SELECT w.id, w.ticket_id, w.accepted, w.contacted, w.ended, coalesce(t.ended, false) AS ticket_ended,
@@ -104,7 +114,27 @@ async def assign(tx: Transaction, events: Sequence[WorkOrderAssigned]) -> dict[U
         tickets=[event.ticket_id for event in events],
         departments=[event.department.code for event in events],
     )
-    return {row.id: WorkOrder(**row._mapping) for row in rows}
+    return {row.id: WorkOrder(**{**row._mapping, "joined": _joined(row.joined)}) for row in rows}
+
+
+async def joined(tx: Transaction, tickets: Iterable[UUID]) -> dict[UUID, Joined]:
+    """The strictest promise of what was merged into these tickets; those that have none are missing."""
+    found = ((row.id, _joined(row.joined)) for row in await tx.rows(JOINED, tickets=list(set(tickets))))
+    return {id_: each for id_, each in found if each}
+
+
+async def join(tx: Transaction, joined: dict[UUID, Joined]) -> None:
+    """Remember the strictest promise of what was merged into these tickets, known or not."""
+    if joined:
+        await tx.run(JOIN, tickets=list(joined), joined=[orjson.dumps(each).decode() for each in joined.values()])
+
+
+def _joined(value: str | None) -> Joined | None:
+    """A jsonb column: the driver gives it as text."""
+    if value is None:
+        return None
+    fields = orjson.loads(value)
+    return Joined(**{**fields, "started_at": datetime.fromisoformat(fields["started_at"])})
 
 
 async def mark(

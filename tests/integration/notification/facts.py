@@ -43,6 +43,22 @@ def asked(agent: str | None = "a1", department: Department = REPAIR) -> dispatch
     )
 
 
+def merged(agent: str | None = "a1", **changes: Any) -> dispatch.TicketMerged:
+    """That agent's ticket became a member of a hot event."""
+    values: dict[str, Any] = {
+        "ticket_id": uuid4(),
+        "master_id": uuid4(),
+        "hot_event": True,
+        "agent_id": agent,
+        "channel": "95598",
+        "title": "小区停电",
+        "members": 21,
+        "by": "classification",
+        "reason": None,
+    }
+    return dispatch.TicketMerged(**{**values, **changes})
+
+
 def clock(clock_id: UUID, department: Department | None = REPAIR) -> Clock:
     """An accept clock."""
     now = datetime.now(UTC)

@@ -10,11 +10,12 @@ from sqlalchemy.event import listen
 
 from libs.shared import run
 from libs.shared.contracts.classification import Department
+from libs.shared.contracts.dispatch import TicketReleased
 from libs.shared.contracts.notification import NotificationSent
 from services.notification import handlers
 from services.notification.domain import notice
 from services.notification.main import service
-from tests.integration.notification.facts import answered, asked, clock, escalated, warned
+from tests.integration.notification.facts import answered, asked, clock, escalated, merged, warned
 from tests.running import Harness
 
 
@@ -52,6 +53,24 @@ async def test_an_answer_stands_in_the_agents_inbox_and_is_said(desk: Harness) -
     assert "【抢修班】已送电" in item["text"]
     assert item["data"]["answers"][0]["text"] == "已送电"
     assert (body["last_number"], body["read_up_to"], body["next"]) == (1, 0, None)
+
+
+async def test_an_agent_is_told_when_the_ticket_is_merged_and_when_it_is_released(desk: Harness) -> None:
+    fact = merged("a1")
+    gone = TicketReleased(
+        ticket_id=fact.ticket_id, master_id=fact.master_id, agent_id="a1", channel="95598", by="li", reason="另一件事"
+    )
+    said = [each for each in await desk.hear(fact, gone) if isinstance(each, NotificationSent)]
+    assert [(each.kind, each.recipient, each.number) for each in said] == [
+        ("ticket_merged", "a1", 1),
+        ("ticket_released", "a1", 2),
+    ]
+    assert await desk.hear(fact) == []
+    _, body = await get(desk, "/v1/inbox", "a1", "agent")
+    first, second = sorted(body["items"], key=lambda item: int(item["number"]))
+    assert first["title"] == "工单已并入突发聚集：小区停电"
+    assert first["data"]["master_id"] == str(fact.master_id)
+    assert second["title"] == "工单已恢复单独办理"
 
 
 async def test_a_batch_is_numbered_without_gaps_in_its_order(desk: Harness) -> None:

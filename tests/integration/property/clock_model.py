@@ -43,6 +43,12 @@ class Clock:
         return next(((self.at(point), point) for point in POINTS if point > self.passed), None)
 
 
+def _last(clock: Clock) -> tuple[bool, datetime, bool, timedelta]:
+    """What was in force last; where all were cancelled the strictest."""
+    stood = clock.state != "cancelled"
+    return stood and clock.kind == "resolve", clock.start, stood, -clock.limit
+
+
 @dataclass
 class Order:
     """What was heard of a work order."""
@@ -66,32 +72,61 @@ class Ticket:
     clocks: list[Clock] = field(default_factory=list)
     ended: bool = False
     closed: bool = False
+    joined: Clock | None = None  # the strictest promise of what was merged into it
 
     def assigned(
         self, place: int, department: str, at: datetime, *, opened: datetime, sla_class: str, star: int, supervisor: str
     ) -> list[Said]:
-        """A share's stages begin; the ticket's promise is the one of its highest star (就高原则), from its opening."""
+        """A share's stages begin; the ticket's promise is the one of its highest star (就高原则), from its opening.
+
+        What was merged into it may have been promised more: then that holds.
+        """
         order = self.orders[place]
         order.department = department
         if self.ended:
             return []
-        said: list[Said] = []
         starts = [
             Clock(kind, place, at, STAGE_LIMITS[kind], sla_class, star, supervisor)
             for kind in STAGES
             if order.needs(kind) and not any((each.kind, each.order) == (kind, place) for each in self.clocks)
         ]
-        running = [each for each in self.clocks if each.kind == "resolve" and each.state == "running"]
-        highest = max([star, *(each.star for each in running)])
+        old = next((each for each in self.clocks if each.kind == "resolve" and each.state == "running"), None)
+        members = old and self.joined and (old.start, old.limit) == (self.joined.start, self.joined.limit)
+        own = None if members else old
+        highest = max(star, own.star) if own else star
         limit = timedelta(hours=RESOLVE_LIMITS[sla_class][highest])
-        for old in running:
-            if old.limit > limit or (old.sla_class != sla_class and old.limit != limit):
-                self.clocks[self.clocks.index(old)] = replace(old, state="cancelled")
-                said.append(("ClocksStopped", (("resolve", None, "cancelled"),)))
-                starts.append(Clock("resolve", None, old.start, limit, sla_class, highest, supervisor))
-        if not running:
-            starts.append(Clock("resolve", None, opened, limit, sla_class, highest, supervisor))
-        return said + self._start(starts)
+        wanted = Clock("resolve", None, own.start if own else opened, limit, sla_class, highest, supervisor)
+        if self.joined and self.joined.at(100) < wanted.at(100):
+            wanted = replace(self.joined, supervisor=supervisor)
+        if old is None:
+            return self._start([*starts, wanted])
+        loose = old.limit > limit or (old.sla_class != sla_class and old.limit != limit)
+        if old.at(100) > wanted.at(100) if members else loose:
+            return [*self._give_way(old), *self._start([*starts, wanted])]
+        return self._start(starts)
+
+    def merged(self, at: datetime) -> list[Said]:
+        """Its master's clocks run for it."""
+        return self._stop(at, None, dict.fromkeys((*STAGES, "ruling", "resolve"), "cancelled"))
+
+    def master(self, members: list[tuple[datetime, str, int]]) -> list[Said]:
+        """The earliest due time of all (opened, class, star) and its own binds it; what runs never gets longer."""
+        promises = [
+            Clock("resolve", None, opened, timedelta(hours=RESOLVE_LIMITS[sla_class][star]), sla_class, star, "")
+            for opened, sla_class, star in members
+        ]
+        self.joined = min([*([self.joined] if self.joined else []), *promises], key=lambda each: each.at(100))
+        for old in self.clocks:
+            if old.kind == "resolve" and old.state == "running" and old.at(100) > self.joined.at(100):
+                said = self._give_way(old)
+                return said + self._start([replace(self.joined, supervisor=old.supervisor)])
+        return []
+
+    def reopened_with_its_master(self) -> list[Said]:
+        """Not at an end any more, and still without a promise of its own."""
+        self.ended = self.closed = False
+        self.joined = None
+        return []
 
     def accepted(self, place: int, at: datetime) -> list[Said]:
         """Keeps the promise to take it on."""
@@ -147,6 +182,7 @@ class Ticket:
     def reopened(self, places: list[int], at: datetime) -> list[Said]:
         """Rework: everything again, from the reopening."""
         self.ended = self.closed = False
+        self.joined = None
         for place in places:
             self.orders[place] = Order(self.orders[place].department)
         return self._again([*((place, kind) for place in places for kind in STAGES), (None, "resolve")], at)
@@ -188,6 +224,10 @@ class Ticket:
                 stopped.append((clock.kind, clock.order, outcome))
         return [("ClocksStopped", tuple(sorted(stopped, key=str)))] if stopped else []
 
+    def _give_way(self, old: Clock) -> list[Said]:
+        self.clocks[self.clocks.index(old)] = replace(old, state="cancelled")
+        return [("ClocksStopped", ((old.kind, old.order, "cancelled"),))]
+
     def _start(self, clocks: list[Clock]) -> list[Said]:
         self.clocks += clocks
         told = sorted(((each.kind, each.order, each.start, each.limit) for each in clocks), key=str)
@@ -199,6 +239,6 @@ class Ticket:
             same = [each for each in self.clocks if (each.order, each.kind) == (place, kind)]
             needed = place is None or self.orders[place].needs(kind)
             if needed and same and not any(each.state == "running" for each in same):
-                last = max(same, key=lambda each: (each.start, each.state != "cancelled"))
+                last = max(same, key=_last)
                 starts.append(replace(last, start=at, state="running", passed=0))
         return self._start(starts)

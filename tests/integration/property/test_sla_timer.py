@@ -35,7 +35,7 @@ CLOCK = """
     GRANT SELECT ON moved TO zhida_sla_timer"""
 small = st.integers(0, 11)
 KINDS = ["assigned", "assigned", "accepted", "contacted", "answered", "returned", "cancelled", "upheld", "rejected",
-         "settled", "closed", "reopened", "again"]  # fmt: skip
+         "settled", "closed", "reopened", "merged", "joined", "joined", "reopened_with", "again"]  # fmt: skip
 
 
 class Draw(NamedTuple):
@@ -226,6 +226,23 @@ class Clocks(RuleBasedStateMachine):
                     work_order_ids=tuple(ticket.orders[each] for each in places),
                 )
                 return event, lambda model: model.reopened(places, when)
+            case "merged":
+                return story.merged(), lambda model: model.merged(when)
+            case "joined":
+                # No two open at the same time, so that which was in force last is never a matter of chance.
+                opened = when - timedelta(hours=draw.order, microseconds=1 + len(ticket.records))
+                members = [(opened, "construction" if draw.x > 8 else "maintenance", 1 + draw.x % 5),
+                           (opened - timedelta(days=3), "maintenance", 1)]  # fmt: skip
+                promised = tuple(
+                    dispatch.Promised(star=star, urgency="normal", sla_class=class_, repeats=0, opened_at=at_)
+                    for at_, class_, star in members
+                )
+                join = dispatch.MasterJoined(
+                    ticket_id=story.ticket_id, tickets=(uuid4(),), members=1, promised=promised
+                )
+                return join, lambda model: model.master(members)
+            case "reopened_with":
+                return story.reopened_with_its_master(), lambda model: model.reopened_with_its_master()
             case _:
                 department: Department = (REPAIR, METER, REPAIR)[place]
                 star, sla_class = 1 + draw.x % 5, "construction" if draw.x > 8 else "maintenance"

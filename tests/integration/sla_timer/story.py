@@ -110,6 +110,37 @@ class Story:
             self.now,
         )
 
+    def merged(self) -> dispatch.TicketMerged:
+        return at(
+            dispatch.TicketMerged(
+                ticket_id=self.ticket_id,
+                master_id=uuid4(),
+                hot_event=False,
+                agent_id="a1",
+                channel="95598",
+                title="停电",
+                members=1,
+                by="a1",
+                reason=None,
+            ),
+            self.now,
+        )
+
+    def joined(self, *opened: datetime, **changes: Any) -> dispatch.MasterJoined:
+        values: dict[str, Any] = {"star": 1, "urgency": "normal", "sla_class": "maintenance", "repeats": 0, **changes}
+        promised = tuple(dispatch.Promised(**values, opened_at=each) for each in opened)
+        return at(
+            dispatch.MasterJoined(ticket_id=self.ticket_id, tickets=(uuid4(),), members=1, promised=promised), self.now
+        )
+
+    def reopened_with_its_master(self) -> dispatch.TicketReopened:
+        return at(
+            dispatch.TicketReopened(
+                ticket_id=self.ticket_id, by="a1", reason="没修好", work_order_ids=(), master_id=uuid4()
+            ),
+            self.now,
+        )
+
     def _order(self) -> dict[str, Any]:
         return {"ticket_id": self.ticket_id, "work_order_id": self.work_order_id, "department": REPAIR.code}
 

@@ -174,6 +174,76 @@ async def test_rework_runs_all_promises_again_from_the_reopening(sla: Harness) -
     assert stopped(await sla.hear(story.contacted())) == {"accept": "met", "first_contact": "met"}
 
 
+async def test_a_merged_ticket_has_no_clocks_until_it_is_released(sla: Harness) -> None:
+    story = Story(timedelta(minutes=10))
+    await sla.hear(story.assigned())
+    everything = dict.fromkeys(("accept", "first_contact", "resolve"), "cancelled")
+    assert stopped(await sla.hear(story.merged(), story.cancelled("merged"))) == everything
+    assert await sla.hear(story.merged()) == []
+    said = await sla.hear(story.assigned(work_order_id=uuid4()))
+    assert started(said) == ["accept", "first_contact", "resolve"]
+    (event,) = said
+    assert isinstance(event, ClocksStarted)
+    assert [clock.started_at for clock in event.clocks if clock.kind == "resolve"] == [story.began]
+
+
+async def test_a_return_of_a_merged_ticket_needs_no_ruling(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned(), story.returned())
+    assert stopped(await sla.hear(story.merged())) == {"ruling": "cancelled", "resolve": "cancelled"}
+
+
+async def test_a_member_that_is_reopened_with_its_master_starts_nothing_and_may_be_released(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned(), story.merged(), story.cancelled("merged"), story.settled())
+    assert await sla.hear(story.reopened_with_its_master()) == []
+    assert started(await sla.hear(story.assigned(work_order_id=uuid4()))) == ["accept", "first_contact", "resolve"]
+
+
+async def test_the_strictest_promise_of_its_members_binds_a_master(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned())
+    earlier = story.began - timedelta(hours=5)
+    said = await sla.hear(story.joined(story.began, earlier))
+    assert (stopped(said), started(said)) == ({"resolve": "cancelled"}, ["resolve"])
+    assert await sla.hear(story.joined(story.began)) == []
+    rows = await sla.rows("SELECT started_at, limit_seconds FROM clock WHERE kind = 'resolve' AND state = 'running'")
+    assert [tuple(row) for row in rows] == [(earlier, 96 * 3600)]
+    assert started(await sla.hear(story.assigned(work_order_id=uuid4(), star=4))) == [
+        "accept", "first_contact", "resolve"
+    ]  # fmt: skip
+    assert stopped(await sla.hear(story.settled()))["resolve"] == "met"
+    said = await sla.hear(story.reopened())
+    assert [c.limit_seconds for e in said if isinstance(e, ClocksStarted) for c in e.clocks if c.kind == "resolve"] == [
+        24 * 3600
+    ]
+    assert await sla.rows("SELECT 1 FROM ticket WHERE joined IS NOT NULL") == []
+
+
+async def test_what_joins_before_the_master_has_a_work_order_binds_it_then(sla: Harness) -> None:
+    story = Story()
+    assert await sla.hear(story.joined(story.began, star=5)) == []
+    said = await sla.hear(story.assigned(star=1))
+    limits = {clock.kind: clock.limit_seconds for e in said if isinstance(e, ClocksStarted) for clock in e.clocks}
+    assert limits == {"accept": 1800, "first_contact": 7200, "resolve": 8 * 3600}
+
+
+async def test_what_joins_an_answered_master_starts_nothing(sla: Harness) -> None:
+    story = Story()
+    await sla.hear(story.assigned(), story.settled())
+    assert await sla.hear(story.joined(story.began - LATE)) == []
+
+
+async def test_a_repeat_has_stricter_clocks_and_its_rule_says_why(sla: Harness) -> None:
+    await sla.hear(Story().assigned(repeats=1))
+    rows = await sla.rows("SELECT kind, limit_seconds, rule FROM clock ORDER BY kind")
+    assert [tuple(row) for row in rows] == [
+        ("accept", 1350, "default: limits.accept, 75 % by repeated"),
+        ("first_contact", 5400, "default: limits.first_contact, 75 % by repeated"),
+        ("resolve", 72 * 3600, "default: limits.resolve.maintenance.1, 75 % by repeated"),
+    ]
+
+
 async def test_what_is_heard_before_the_assignment_still_counts(sla: Harness) -> None:
     story = Story()
     assert await sla.hear(story.accepted()) == []

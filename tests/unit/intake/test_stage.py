@@ -20,6 +20,8 @@ from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
     TicketClosed,
+    TicketMerged,
+    TicketReleased,
     TicketReopened,
     WorkOrderAccepted,
     WorkOrderAnswered,
@@ -35,7 +37,7 @@ from libs.shared.events import Envelope, uuid7
 from services.intake.domain.stage import Fact, Standing, hear
 
 BEGIN = datetime(2026, 11, 20, 8, tzinfo=UTC)
-TICKET, FIRST, SECOND, THIRD = (UUID(int=n) for n in range(1, 5))
+TICKET, FIRST, SECOND, THIRD, MASTER = (UUID(int=n) for n in range(1, 6))
 POWER, SALES = Department(code="power", name="生产设备管理部"), Department(code="sales", name="市场营销部")
 NEW = Standing(TICKET, "received", BEGIN, {"received": BEGIN})
 
@@ -113,6 +115,21 @@ def reopened() -> TicketReopened:
     return TicketReopened(ticket_id=TICKET, by="a", reason="又停了", work_order_ids=(FIRST,))
 
 
+def merged() -> TicketMerged:
+    return TicketMerged(
+        ticket_id=TICKET, master_id=MASTER, hot_event=True, agent_id="a", channel="95598", title="小区停电", members=3,
+        by="classification", reason=None,
+    )  # fmt: skip
+
+
+def released() -> TicketReleased:
+    return TicketReleased(ticket_id=TICKET, master_id=MASTER, by="li", reason="另一件事")
+
+
+def reopened_with_its_master() -> TicketReopened:
+    return TicketReopened(ticket_id=TICKET, by="a", reason="又停了", work_order_ids=(), master_id=MASTER)
+
+
 def one_answered(order_id: UUID) -> WorkOrderAnswered:
     return WorkOrderAnswered(ticket_id=TICKET, work_order_id=order_id, department=POWER, text="已修复")
 
@@ -172,6 +189,20 @@ WAY: list[Fact] = [
         ([*WAY, reopened(), told(after(7))], "reopened"),  # of the round before
         ([*WAY[:7], told(after(7), recipient_kind="supervisor")], "answered"),
         ([*WAY[:7], told(after(7), kind="question_asked")], "answered"),
+        ([*WAY[:1], merged()], "merged"),
+        ([REVIEW, merged(), classified()], "merged"),
+        ([*WAY[:4], merged(), cancelled(FIRST)], "merged"),
+        ([*WAY[:4], cancelled(FIRST), merged()], "merged"),
+        ([*WAY[:4], merged(), cancelled(FIRST), answered()], "answered"),
+        ([*WAY[:1], merged(), answered(), told(after(3))], "told"),
+        ([*WAY[:1], merged(), answered(), closed()], "closed"),
+        ([*WAY[:1], merged(), answered(), told(after(3)), reopened_with_its_master()], "merged"),
+        ([*WAY[:1], merged(), answered(), reopened_with_its_master(), told(after(3))], "merged"),  # of the round before
+        ([*WAY[:1], merged(), answered(), reopened_with_its_master(), answered()], "answered"),
+        ([*WAY[:4], merged(), cancelled(FIRST), released()], "classified"),
+        ([*WAY[:4], merged(), cancelled(FIRST), released(), assigned(SECOND)], "assigned"),
+        ([*WAY[:1], merged(), answered(), released()], "answered"),
+        ([*WAY[:8], merged()], "told"),  # it has its answer
     ],
 )
 def test_a_ticket_stands_where_its_furthest_department_is(facts: list[Fact], stage: str) -> None:
@@ -229,6 +260,29 @@ def test_a_reopened_ticket_forgets_how_its_last_round_ended() -> None:
     again = hear(standing, at(20, answered()))
     assert again
     assert again.reached["answered"] == after(20)
+
+
+def test_a_merged_ticket_names_its_master_until_it_is_released() -> None:
+    standing = heard([*WAY[:4], merged(), cancelled(FIRST)])
+    assert (standing.master_id, standing.since, standing.reached["merged"]) == (MASTER, after(5), after(5))
+    assert {each.state for each in standing.orders.values()} == {"cancelled"}
+    free = hear(standing, at(7, released()))
+    assert free
+    assert (free.master_id, free.stage, free.since) == (None, "classified", after(7))
+
+
+def test_a_member_that_is_reopened_with_its_master_forgets_how_its_last_round_ended() -> None:
+    standing = heard([*WAY[:1], merged(), answered(), told(after(3)), reopened_with_its_master()])
+    assert (standing.stage, standing.since, standing.master_id) == ("merged", after(5), MASTER)
+    assert standing.reached == {
+        "received": after(0), "classified": after(1), "merged": after(2), "reopened": after(5)
+    }  # fmt: skip
+    assert (standing.resolve_minutes, standing.told_minutes) == (None, None)
+
+
+@pytest.mark.parametrize("fact", [merged(), released()], ids=["merged", "released"])
+def test_a_closed_ticket_is_neither_merged_nor_released(fact: Fact) -> None:
+    assert hear(heard(WAY), at(60, fact)) is None
 
 
 def test_a_split_ends_the_ticket_and_names_its_parts() -> None:

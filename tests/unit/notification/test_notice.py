@@ -8,6 +8,7 @@ import pytest
 
 from libs.shared.contracts import classification, dispatch, sla_timer
 from libs.shared.contracts.classification import Department
+from libs.shared.contracts.intake import Channel
 from libs.shared.events import Envelope
 from services.notification.domain import notice
 from services.notification.domain.notice import Fact, Recipient
@@ -105,6 +106,21 @@ def reopened(*departments: Department) -> Fact:
 
 
 REVIEW = said(classification.ReviewRequested(ticket_id=TICKET, urgency="urgent", candidates=()))
+
+
+def merged(agent: str | None, **changes: Any) -> Fact:
+    values = {"hot_event": True, "title": "小区停电", "members": 21, "by": "classification", "reason": None, **changes}
+    return said(dispatch.TicketMerged(ticket_id=TICKET, master_id=ORDER, agent_id=agent, channel="website", **values))
+
+
+def released(agent: str | None, channel: Channel | None) -> Fact:
+    return said(
+        dispatch.TicketReleased(
+            ticket_id=TICKET, master_id=ORDER, agent_id=agent, channel=channel, by="li", reason="另一件事"
+        )
+    )
+
+
 UNDELIVERED = said(
     dispatch.DeliveryFailed(
         ticket_id=TICKET,
@@ -166,12 +182,27 @@ DISPUTED = said(
             [("ticket_reopened", "department:repair"), ("ticket_reopened", "department:lead")],
         ),
         (reopened(), []),
+        (merged("a1"), [("ticket_merged", "agent:a1")]),
+        (merged(None), [("ticket_merged", "agent:desk.website")]),
+        (released("a1", "website"), [("ticket_released", "agent:a1")]),
+        (released(None, "12398"), [("ticket_released", "agent:desk.12398")]),
+        (released(None, None), [("ticket_released", "agent:desk")]),
     ],
 )
 def test_who_hears_of_what(event: Fact, heard: list[tuple[str, str]]) -> None:
     told = notice.notices(event)
     assert [(each.kind, each.recipient.address) for each in told] == heard
     assert all((each.ticket_id, each.caused_at) == (TICKET, NOW) for each in told)
+
+
+def test_a_merged_tickets_agent_is_told_which_master_and_why() -> None:
+    [told] = notice.notices(merged("a1"))
+    assert told.data == {
+        "master_id": str(ORDER), "title": "小区停电", "members": 21, "hot_event": True, "by": "classification",
+        "reason": None,
+    }  # fmt: skip
+    [told] = notice.notices(released("a1", None))
+    assert told.data == {"master_id": str(ORDER), "by": "li", "reason": "另一件事"}
 
 
 def test_a_warning_and_its_escalation_are_one_fact() -> None:

@@ -37,6 +37,8 @@ DATA: dict[Kind, dict[str, Any]] = {
         "matrix_wrong": 4,
         "suggested_department": "计量中心",
     },
+    "ticket_merged": {"title": "小区停电", "members": 21, "hot_event": True, "by": "classification", "reason": None},
+    "ticket_released": {"by": "li", "reason": "另一件事"},
 }
 
 
@@ -71,6 +73,19 @@ def templates() -> dict[Language, Templates]:
             "A work order did not reach the system of 抢修班",
             "Reason: not reached before acceptance was due (3 attempts). "
             "It still stands in the list of open work orders of that department.",
+        ),
+        (
+            "zh-CN",
+            "ticket_merged",
+            "工单已并入突发聚集：小区停电",
+            "本工单与其他工单（共 21 件）由“小区停电”统一办理，答复将同时送达您处。操作：classification；原因：无。",
+        ),
+        (
+            "en",
+            "ticket_released",
+            "A ticket goes its own way again",
+            "It is not merged into another one any more; its departments answer it for itself. "
+            "By: li. Reason: 另一件事.",
         ),
         (
             "zh-CN",

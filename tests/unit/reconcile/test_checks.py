@@ -33,7 +33,7 @@ ACCEPTED = "what was accepted is exactly one ticket"
 ANSWERS = "every answer names the ticket that stands in intake"
 UNACCEPTED = "what was not accepted is no ticket, or one where nobody knows; never two"
 SIGNPOSTS = "every reference leads to its ticket"
-STRAYS = "no ticket stands in intake that nobody offered, but parts of split ones"
+STRAYS = "no ticket stands in intake that nobody offered, but parts of split ones and masters of hot events"
 PARTS = "a ticket that was split became its parts, each once, and nothing else"
 INBOUND = "the inbound topic holds what was published, and nothing that nobody offered"
 REFUSALS = "what cannot be a ticket is refused, and nothing else is"
@@ -47,15 +47,15 @@ CAUSES = "no effect lies before its cause"
 EFFECT = "every ticket is classified, with one effect, and dispatch has what is classified"
 CLASSIFIED = "every ticket is classified once; what a person was asked, a person decides"
 ENDED = "every ticket is closed, and every service knows it"
-ASSIGNED = "every executing department has one work order, announced once"
+ASSIGNED = "every executing department has one work order, announced once; of a merged ticket its master's departments"
 RULINGS = "every return is ruled on, and an upheld one leads to one new work order"
 DELIVERED = "every work order came to its department under one webhook-id, or stands in its inbox and that was told"
 SETTLED = "every webhook is settled, and receivers and dispatch agree on what was taken"
 ATTEMPTS = "every delivered webhook has its attempts on record"
 DONE = "what departments did took effect, and nothing else did"
 QUESTIONS = "questions and replies are the same in the table and on the flow"
-ANSWERED = "every ticket is answered, in every round"
-TOLD = "every answer, question and reply stands once in its agent's inbox and came once to the screen"
+ANSWERED = "every ticket is answered, in every round, but masters of dissolved hot events"
+TOLD = "every answer, question, reply and merging stands once in its agent's inbox and came once to the screen"
 NUMBERS = "the numbers on every agent's stream are gapless"
 REPORTED = "every notice is reported once, and none before the fact it tells"
 CLOCKS = "every clock is announced once and stops once, as its table says"
@@ -68,6 +68,11 @@ BURIED = "nothing is buried or parked that was not planted"
 STOPPED = "no service has stopped itself, and none of its partitions waits for a person"
 UNREAD = "nothing is left unread"
 UNSENT = "nothing is left unsent: out written = sent + pending"
+MASTERS = (
+    "each merged ticket has a known master that is no member itself, and what the master has it has: its answer, its"
+    " reopening, no work and no clock of its own"
+)
+FOLDED = "every folded hot event has one master, and every such master its event; a dissolved one works for nobody"
 
 
 def change(table: str, number: int, /, **values: Any) -> Doctor:
@@ -224,6 +229,10 @@ DOCTORED: list[tuple[str, str, Doctor]] = [
     (QUESTIONS, "a question that the table lacks", drop("question", 0)),
     (ANSWERED, "a ticket without an answer", without("TicketAnswered")),
     (ANSWERED, "a round too few", change("dispatched", 0, round=1)),
+    (MASTERS, "an answer from a work order of nobody", other("TicketAnswered", data={
+        "agent_id": "A1", "answers": [{"work_order_id": str(STRANGER)}], "measures": {"hops": 6}})),
+    (MASTERS, "a merged ticket without a master", change("ticket", 0, stage="merged")),
+    (FOLDED, "a master of a hot event that was not folded", change("ticket", 0, event=TICKET)),
     (TOLD, "an answer in no inbox", drop("notice", 1)),
     (TOLD, "an answer in another agent's inbox", change("notice", 1, recipient="agent:A2")),
     (TOLD, "an answer on no screen", drop("shown", 1)),

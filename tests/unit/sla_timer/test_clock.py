@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from libs.shared.contracts.classification import Department
-from libs.shared.contracts.dispatch import WorkOrderAssigned
+from libs.shared.contracts.dispatch import MasterJoined, Promised, WorkOrderAssigned
 from libs.shared.events import Envelope
 from services.sla_timer import policy_file
 from services.sla_timer.domain import clock
-from services.sla_timer.domain.clock import STAGES, Known, Plan, Promise, State, WorkOrder
+from services.sla_timer.domain.clock import STAGES, Joined, Known, Plan, Promise, State, WorkOrder
 
 OPENED = datetime(2026, 11, 20, 8, tzinfo=UTC)
 ASSIGNED = OPENED + timedelta(minutes=2)
@@ -101,6 +101,96 @@ def test_an_assignment_starts_three_clocks_said_in_one_event() -> None:
 )
 def test_a_stage_that_was_heard_of_before_starts_no_clock(order: WorkOrder, kinds: list[str]) -> None:
     assert [each.kind for each in plan(assigned(), order).starts] == kinds
+
+
+@pytest.mark.parametrize("changes", [{"repeats": 2}, {"channel": "12398"}])
+def test_a_repeat_and_an_escalated_ticket_have_stricter_clocks(changes: dict[str, Any]) -> None:
+    made = plan(assigned(**changes))
+    assert [(each.kind, each.limit_seconds) for each in made.starts] == [
+        ("accept", 1350),
+        ("first_contact", 5400),
+        ("resolve", 72 * 3600),
+    ]
+    assert {each.rule.rpartition(", ")[2] for each in made.starts} == {"75 % by repeated"}
+
+
+def promised(hours_earlier: int, **changes: Any) -> Promised:
+    opened = OPENED - timedelta(hours=hours_earlier)
+    values = {"star": 1, "urgency": "normal", "sla_class": "maintenance", "repeats": 0, "opened_at": opened}
+    return Promised(**{**values, **changes})
+
+
+def joined(*members: Promised) -> MasterJoined:
+    return MasterJoined(ticket_id=TICKET, tickets=(UUID(int=70),), members=1, promised=members)
+
+
+@pytest.mark.parametrize(
+    ("members", "bound"),
+    [
+        ([promised(0)], None),
+        ([promised(-5)], None),
+        ([promised(3)], (3, 96)),
+        ([promised(-5, star=5)], (-5, 8)),
+        ([promised(3), promised(-5, star=5), promised(80, sla_class="construction")], (-5, 8)),
+        ([promised(0, repeats=1)], (0, 72)),
+        ([promised(0, channel="12345")], (0, 72)),
+        ([promised(400)], (400, 96)),  # its time is over already
+        ([], None),
+    ],
+)
+def test_a_master_is_bound_by_the_strictest_promise_of_all(
+    members: list[Promised], bound: tuple[int, int] | None
+) -> None:
+    strictest, made = clock.join(joined(*members), None, [Known(resolve(), "running")], POLICY, ids())
+    clocks = [((OPENED - each.started_at).total_seconds() / 3600, each.limit_seconds / 3600) for each in made.starts]
+    assert clocks == ([bound] if bound else [])
+    assert made.replaced == ((resolve().id,) if bound else ())
+    assert (strictest is None) == (not members)
+    assert all(
+        (each.lead_department, each.supervisor, each.work_order_id) == (LEAD, "sup", None) for each in made.starts
+    )
+
+
+def test_what_joins_later_never_loosens_a_masters_clock() -> None:
+    first, made = clock.join(joined(promised(3, star=5)), None, [Known(resolve(), "running")], POLICY, ids())
+    assert first
+    known = [Known(resolve(), "cancelled"), Known(made.starts[0], "running")]
+    again, more = clock.join(joined(promised(90)), first, known, POLICY, ids())
+    assert (again, more) == (first, Plan(TICKET))
+
+
+def test_what_joined_before_the_first_work_order_binds_its_clock() -> None:
+    strictest, made = clock.join(joined(promised(3)), None, [], POLICY, ids())
+    assert made == Plan(TICKET)
+    started = plan(assigned(), WorkOrder(ORDER, TICKET, joined=strictest)).starts[-1]
+    assert (started.started_at, started.limit_seconds) == (OPENED - timedelta(hours=3), 96 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("changes", "hours"),
+    [
+        ({}, None),
+        ({"sla_class": "construction", "star": 5}, None),
+        ({"star": 5}, 8),  # its own, from its own opening: due before the member's
+        ({"star": 4}, None),  # due after it
+    ],
+)
+def test_a_further_work_order_keeps_to_what_joined_or_is_stricter(changes: dict[str, Any], hours: int | None) -> None:
+    strictest = Joined(
+        OPENED - timedelta(hours=80), 96 * 3600, "default: limits.resolve.maintenance.1", "maintenance", 1
+    )
+    known = [Known(resolve(), "cancelled"), Known(strictest.over(resolve(), UUID(int=60)), "running")]
+    made = plan(assigned(**changes), WorkOrder(ORDER, TICKET, joined=strictest), known)
+    again = [each for each in made.starts if each.kind == "resolve"]
+    assert [(each.started_at, each.limit_seconds) for each in again] == ([(OPENED, hours * 3600)] if hours else [])
+    assert made.replaced == ((UUID(int=60),) if hours else ())
+
+
+def test_a_reopened_master_has_the_limit_that_bound_it_last() -> None:
+    strictest = Joined(OPENED - timedelta(hours=80), 8 * 3600, "rule", "maintenance", 5)
+    known = [Known(resolve(), "cancelled"), Known(strictest.over(resolve(), UUID(int=49)), "met")]
+    made = clock.restart(TICKET, [], known, at=ASSIGNED, new_id=ids(), kinds=("resolve",))
+    assert [(each.started_at, each.limit_seconds) for each in made.starts] == [(ASSIGNED, 8 * 3600)]
 
 
 @pytest.mark.parametrize(

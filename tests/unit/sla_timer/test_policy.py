@@ -3,6 +3,7 @@
 import pytest
 
 from libs.shared.contracts.classification import SlaClass
+from libs.shared.contracts.intake import Channel
 from services.sla_timer import policy_file
 from services.sla_timer.domain import policy
 from services.sla_timer.domain.policy import PolicyError
@@ -59,6 +60,34 @@ def test_urgent_limits_stand_beside_the_usual_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("repeats", "channel", "share"),
+    [(0, "95598", 100), (0, None, 100), (1, "95598", 75), (7, None, 75), (0, "12398", 75), (0, "12345", 75)],
+)
+def test_repeats_and_what_was_escalated_have_three_quarters_of_the_time(
+    repeats: int, channel: Channel | None, share: int
+) -> None:
+    default = policy.read(GOOD)
+    assert default.share(repeats, channel) == share
+    without = policy.read("\n".join(line for line in GOOD.splitlines() if not line.startswith("repeated:")))
+    assert without.share(repeats, channel) == 100
+
+
+def test_the_rule_of_a_stricter_limit_says_why() -> None:
+    default = policy.read(GOOD)
+    assert default.stage_limit("accept", "normal", 75) == (1350, "default: limits.accept, 75 % by repeated")
+    assert default.resolve_limit([5], "maintenance", "normal", 75) == (
+        6 * HOUR,
+        "default: limits.resolve.maintenance.5, 75 % by repeated",
+    )
+    assert default.ruling_limit() == (4 * HOUR, "default: limits.ruling")
+
+
+def test_a_stricter_limit_is_a_second_at_least() -> None:
+    text = GOOD.replace("accept: 30 min", "accept: 5 s").replace("percent: 75", "percent: 1")
+    assert policy.read(text).stage_limit("accept", "normal", 1)[0] == 1
+
+
+@pytest.mark.parametrize(
     ("passed", "following"), [(0, 50), (50, 80), (79, 80), (80, 100), (100, 150), (150, None), (900, None)]
 )
 def test_the_next_point_is_the_first_above_what_has_passed(passed: int, following: int | None) -> None:
@@ -100,6 +129,12 @@ def test_a_point_of_an_earlier_policy_is_heard_by_the_next_lower_level() -> None
             "policy",
             "urgent.resolve.maintenance.5 is longer than limits.resolve.maintenance.5",
         ),
+        ("{from: 1, percent: 75,", "{from: 0, percent: 75,", "repeated.from", "greater than or equal to 1"),
+        ("{from: 1, percent: 75,", "{percent: 75,", "repeated.from", "Field required"),
+        ("{from: 1, percent: 75,", "{from: 1, percent: 0,", "repeated.percent", "greater than or equal to 1"),
+        ("{from: 1, percent: 75,", "{from: 1, percent: 101,", "repeated.percent", "less than or equal to 100"),
+        ('["12398", "12345"]', '["12398", "12346"]', "repeated.channels.1", "Input should be '95598'"),
+        ("{from: 1, percent: 75,", "{from: 1, percent: 75, by: x,", "repeated.by", "Extra inputs are not permitted"),
         ("name: default", "name: default\nname: again", "line 4, column 1", "name stands here twice"),
         ("name: default", "name: [default", "line 5, column 7", "expected ',' or ']'"),
     ],

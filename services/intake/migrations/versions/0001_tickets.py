@@ -14,7 +14,7 @@ def upgrade() -> None:
         " agent_id text, title text NOT NULL, text text NOT NULL, business_type text, complaint_object text,"
         " area_code text, address text, customer_id text, star smallint NOT NULL, sensitive boolean NOT NULL,"
         " opened_at timestamptz NOT NULL, received_at timestamptz NOT NULL, received_by text NOT NULL,"
-        " split_from uuid) PARTITION BY RANGE (ticket_id)"
+        " split_from uuid, hot_event uuid) PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE ticket_default PARTITION OF ticket DEFAULT")
     # Which ticket stands under a reference: one over all months, for as long as the ticket is kept. Rows lie in order
@@ -29,7 +29,7 @@ def upgrade() -> None:
         "CREATE TABLE ticket_stage (ticket_id uuid PRIMARY KEY, stage text NOT NULL, since timestamptz NOT NULL,"
         " reached jsonb NOT NULL, orders jsonb NOT NULL DEFAULT '{}', situation text, lead_department text,"
         " hops smallint, transfers smallint NOT NULL DEFAULT 0, first_contact_minutes real, resolve_minutes real,"
-        " told_minutes real, parts uuid[]) PARTITION BY RANGE (ticket_id)"
+        " told_minutes real, parts uuid[], master_id uuid) PARTITION BY RANGE (ticket_id)"
     )
     op.execute(
         "CREATE TABLE ticket_stage_default PARTITION OF ticket_stage DEFAULT WITH (fillfactor = 60,"

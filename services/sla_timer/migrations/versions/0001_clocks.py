@@ -55,9 +55,11 @@ END $$"""
 
 def upgrade() -> None:
     """Make them, with timers' partitions for the next two weeks."""
-    # `ended`: it has its answer, or is closed; nothing runs on. `closed_at` null: it may go on.
+    # `ended`: it has its answer, or is closed; nothing runs on. `closed_at` null: it may go on. `joined`: the strictest
+    # promise of the tickets merged into it, until it is reopened.
     op.execute(
-        "CREATE TABLE ticket (id uuid PRIMARY KEY, ended boolean NOT NULL DEFAULT false, closed_at timestamptz)"
+        "CREATE TABLE ticket (id uuid PRIMARY KEY, ended boolean NOT NULL DEFAULT false, closed_at timestamptz,"
+        " joined jsonb)"
         " PARTITION BY RANGE (id)"
     )
     op.execute(f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 70, {VACUUM})")
