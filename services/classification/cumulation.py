@@ -209,6 +209,7 @@ async def _decided(event: TicketReceived, found: Prediction, problem: Row[Any], 
         model_version=None,
         mark=Mark((), found.mark.sketch),
         cell=None,
-        person=cumulative.BY,
+        said=cumulative.BY,
         shadow=None,
+        hot=None,
     )

@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
 
 from libs.shared.contracts.intake import Ticket
 from libs.shared.db import Poison
@@ -13,14 +15,17 @@ from libs.shared.telemetry import log
 from services.classification import registry, store
 from services.classification.domain import hot_event, place, repeat, sketch
 from services.classification.domain.classifier import Classifier, LabelError, Verdict
-from services.classification.domain.hot_event import Cell
+from services.classification.domain.hot_event import Cell, Event
 from services.classification.domain.linear import Model
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.repeat import Mark
+from services.classification.domain.rule import HotEventRule
+from services.classification.domain.sketch import Sketch
 from services.classification.domain.text import Reading
 from services.classification.settings import ClassificationSettings
 from services.classification.store.registry import Kind
 
+LOOK_SECONDS = 1.0  # between two looks at the open hot events
 SLICE = 0.01  # s of reading, a hundred tickets or so, before the event loop does other work
 
 
@@ -52,13 +57,14 @@ class Prediction:
     model_version: str | None
     mark: Mark
     cell: Cell | None
-    person: str | None = None  # the principal of who said so while splitting the ticket that this one is a part of
+    said: str | None = None  # who said so: the principal who split the ticket that it is a part of, or "hot_event"
+    hot: tuple[UUID, float] | None = None  # the open hot event that it belongs to, and how like it is
     shadow: tuple[str, Verdict] | None = None  # the model in the shadow, and its verdict
 
     @property
     def by(self) -> str:
-        """Who decided: model, matrix, or that person."""
-        return self.person or ("model" if self.model_version else "matrix")
+        """Who decided: model, matrix, or who said so."""
+        return self.said or ("model" if self.model_version else "matrix")
 
     @property
     def parts(self) -> tuple[Verdict, Matrix, str | None]:
@@ -74,6 +80,7 @@ class Current:
         self._seen: dict[Kind, str | None] = {}
         self._in_force: InForce | None = None
         self._past: dict[str, Matrix] = {}
+        self._hot: dict[str, list[Event]] = {}  # hot events by their places, LOOK_SECONDS old
         self._loading = asyncio.Lock()
 
     async def in_force(self) -> InForce:
@@ -116,6 +123,16 @@ class Current:
             log.warning("shadow_unfit", model=version, matrix=matrix.version, reason=str(error))
             return None
 
+    async def look(self) -> None:
+        """See which hot events are open, and what their members say; nothing while no matrix is loaded."""
+        if self._in_force is None:
+            return
+        calm = timedelta(minutes=self._in_force.matrix.rules.hot_event.calm_minutes)
+        found: dict[str, list[Event]] = {}
+        for event in await store.hot_event.near(self._running, None, self._running.now() - calm):
+            found.setdefault(event.cell.place, []).append(event)
+        self._hot = found
+
     async def matrix(self, version: str) -> Matrix:
         """A matrix version that classified some ticket, in force or not."""
         if self._in_force and self._in_force.matrix.version == version:
@@ -144,8 +161,16 @@ class Current:
             shadow = None
             if now.shadow and now.shadow_version:
                 shadow = now.shadow_version, now.shadow.classify(ticket, reading)
-            predictions.append(Prediction(verdict, now.matrix, now.model_version, mark, cell, shadow=shadow))
+            hot = self._hottest(rules.hot_event, cell, mark.sketch)
+            predictions.append(Prediction(verdict, now.matrix, now.model_version, mark, cell, shadow=shadow, hot=hot))
         return predictions
+
+    def _hottest(self, rule: HotEventRule, cell: Cell | None, said: Sketch) -> tuple[UUID, float] | None:
+        """The open event that a ticket belongs to; None too where a person has just closed that."""
+        if cell is None or not (events := self._hot.get(cell.place)):
+            return None
+        found = hot_event.nearest(rule, cell, frozenset(said.tolist()), events)
+        return (found[0].hot_event_id, found[1]) if found and found[0].open else None
 
 
 def classifier_of(matrix: Matrix, model: Model | None, model_version: str | None = None) -> Classifier:
@@ -190,3 +215,10 @@ async def follow(running: Running) -> None:
                 told = str(error)
                 log.error("not_loaded", reason=told)
         await running.pause(settings.refresh_seconds)
+
+
+async def look(running: Running) -> None:
+    """Loop: see which hot events are open. Old news does no harm: who joins one finds out whether it still is."""
+    while not running.stopping.is_set():
+        await current(running).look()
+        await running.pause(LOOK_SECONDS)

@@ -137,7 +137,7 @@ async def split(args: Split, tx: Transaction) -> Answer:
 
 
 async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) -> list[TicketClassified]:
-    """`rows`: ticket, repeat_of and repeats of each that waits."""
+    """`rows`: ticket, repeat_of, repeats and folded hot event of each that waits."""
     matrix = word.matrix
     if word.situation not in matrix.by_code:
         reason = f"not a situation of matrix {matrix.version}"
@@ -164,6 +164,7 @@ async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) ->
             by=word.by,
             model_version=None,
             repeat=Repeat(rows[ticket_id].repeat_of, rows[ticket_id].repeats),
+            hot_event=rows[ticket_id].hot_event,
         )
         for ticket_id, ticket in tickets.items()
     ]

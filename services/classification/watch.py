@@ -1,18 +1,23 @@
-"""The watch for hot events: takes what has arrived, joins it to open events, opens new ones, closes those gone calm.
+"""The watch for hot events: takes what has arrived, joins it to open events, opens new ones, folds those that have
+grown large, closes those gone calm.
 
-One process holds the lease `hot_events`. Losing it in mid-work is harmless: a tick is one transaction that locks LOCK,
-takes its arrivals out of the queue and finds all else in the database, so whoever comes second goes on from there.
+One process holds the lease `hot_events`. Losing it in mid-work is harmless: a step is one transaction that locks LOCK
+and finds all it needs in the database, so whoever comes second goes on from there.
+
+Whoever changes hot events locks in this order: LOCK, the streams of tickets and events, the rows of events.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.shared.contracts.classification import HotEventClosed, HotEventJoined, HotEventOpened
+from libs.shared.contracts.classification import HotEventClosed, HotEventFolded, HotEventJoined, HotEventOpened
 from libs.shared.db import Poison, Transaction
 from libs.shared.keep import first_id
 from libs.shared.service import Running
@@ -23,7 +28,7 @@ from services.classification.domain import fact, hot_event
 from services.classification.domain.hot_event import BY, Arrival, Cell, Event, Group
 from services.classification.domain.matrix import Matrix
 
-LOCK = "hot-events"  # stream that whoever changes hot events holds; sorts behind every ticket's
+LOCK = "#hot-events"  # stream that whoever changes hot events holds; sorts before every ticket's
 BATCH = 1000  # arrivals in one transaction
 LEASE_SECONDS = 6.0
 LOOK_SECONDS = 1.0  # between two looks for arrivals: what an event's members say is read anew for each
@@ -33,6 +38,7 @@ FORGET_SECONDS = 3600.0
 FORGOTTEN_WEEKS = 26
 SHARE = 4  # arrivals of one transaction came within this share of the window
 FIRST_TICKETS = 20  # named in HotEventOpened
+TOLD = 500  # members that are told in one transaction that their event is folded
 TITLE_TEXTS = 30  # texts that make the title
 START = UUID(int=0)
 _MINUTE = 60_000 << 80  # between two UUIDv7
@@ -62,9 +68,10 @@ async def run(running: Running) -> None:
                 week = hot_event.hour_of(first_id(running.now())) // hot_event.HOURS
                 await store.hot_event.forget(running, week - FORGOTTEN_WEEKS)
                 forget_at = loop.time() + FORGET_SECONDS
-            while (last := await tick(running, floor)) is not None and not running.stopping.is_set():
-                floor = last
-            await running.pause(LOOK_SECONDS)
+            last = await tick(running, floor)
+            floor = last or floor
+            if not await fold_due(running) and last is None:
+                await running.pause(LOOK_SECONDS)
         except (SQLAlchemyError, OSError, TimeoutError, Poison) as error:
             log.warning("hot_events.retry", error=type(error).__name__)
             renew_at = whole_at = 0.0
@@ -87,10 +94,64 @@ async def tick(running: Running, floor: UUID = START) -> UUID | None:
     return arrivals[-1].ticket_id if arrivals else first
 
 
+async def fold_due(running: Running) -> bool:
+    """Fold the open events that have members enough, and tell the next members of folded ones; False: nothing to do.
+
+    A step is a transaction, and what is left to be told stands in the event's row: a killed process loses none.
+    """
+    rule = (await current(running).in_force()).matrix.rules.hot_event
+    rows = await store.hot_event.due(running, rule.fold_from or None)
+    for row in rows:
+        if row.folded_at:
+            async with running.transaction(keys=[LOCK]) as tx:
+                await tell(tx, row.hot_event_id)
+        else:
+            async with running.transaction(keys=[LOCK, str(row.hot_event_id)]) as tx:
+                await fold(tx, row.hot_event_id)
+    return bool(rows)
+
+
+async def fold(tx: Transaction, hot_event_id: UUID, *, by: str = BY) -> bool:
+    """Fold an event, whose stream is locked, and say what its master is to be; its members are told later, in steps.
+
+    False where it is closed, folded already, or without members.
+    """
+    event = await store.hot_event.fold(tx, hot_event_id, by=by)
+    if event is None:
+        return False
+    matrix = await current(tx.running).matrix(event.matrix_version)
+    whole = await store.hot_event.whole(tx, hot_event_id)
+    tx.publish(
+        HotEventFolded(
+            hot_event_id=hot_event_id,
+            situation=fact.situation(matrix.situations[matrix.by_code[event.situation]]),
+            title=event.title,
+            text=hot_event.told(list(zip(whole.titles or (), whole.texts or (), strict=True))) or event.title,
+            area_code=event.place,
+            star=whole.star or 1,
+            sensitive=bool(whole.sensitive),
+            opened_at=whole.opened_at or event.opened_at,
+            members=event.members,
+            by=by,
+        )
+    )
+    log.info("hot_event_folded", hot_event=str(hot_event_id), members=event.members)
+    return True
+
+
+async def tell(tx: Transaction, hot_event_id: UUID) -> None:
+    """Tell the next members of a folded event so."""
+    rows = await store.hot_event.untold(tx, hot_event_id, TOLD)
+    await tx.lock(str(row.ticket_id) for row in rows)
+    for row in rows:
+        tx.publish(joined(row, folded=True))
+    await store.hot_event.tell(tx, hot_event_id, rows[-1].ticket_id if len(rows) == TOLD else None)
+
+
 async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> None:
     rule = matrix.rules.hot_event
     calm = timedelta(minutes=rule.calm_minutes)
-    events = await store.hot_event.near(tx, (each.cell.place for each in arrivals), calm)
+    events = await store.hot_event.near(tx, (each.cell.place for each in arrivals), tx.now - calm)
     joined, left = _nearest(matrix, arrivals, events)
     windows = _windows(matrix, left)
     opened: list[tuple[Event, float]] = []
@@ -110,10 +171,13 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
         crowds = await store.hot_event.crowds(tx, whole, _categories(matrix))
         more = {each.ticket_id: each for each in (*left, *(each for crowd in crowds.values() for each in crowd))}
         joined += _nearest(matrix, [each for ticket_id, each in more.items() if ticket_id not in taken], events)[0]
+    joined = [each for each in joined if each[1].open]
+    if joined:
+        await tx.lock(map(str, {key for each, event, _ in joined for key in (each.ticket_id, event.hot_event_id)}))
     for event, usual in opened:
         first = sorted((each for each, its, _ in joined if its is event), key=lambda each: each.ticket_id)
         await _open(tx, event, first, (usual, rule.minutes))
-    await join(tx, [(each.ticket_id, event.hot_event_id, likeness) for each, event, likeness in joined if event.open])
+    await join(tx, [(each.ticket_id, event.hot_event_id, likeness) for each, event, likeness in joined])
     await store.hot_event.learn(tx, Counter((cell, each.hour) for each in arrivals for cell in each.cell.both))
 
 
@@ -136,7 +200,7 @@ def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -
     joined: Joined = []
     left = []
     for each in arrivals:
-        found = hot_event.nearest(matrix.rules.hot_event, each, events)
+        found = hot_event.nearest(matrix.rules.hot_event, each.cell, each.words, events)
         if found:
             joined.append((each, *found))
             found[0].cluster.add(each.words)
@@ -213,19 +277,23 @@ async def join(
     """Make tickets (ticket, event, similarity) members and say so of those that were not; gives these."""
     rows = await store.hot_event.join(tx, members, by=by, reason=reason)
     for row in rows:
-        tx.publish(
-            HotEventJoined(
-                ticket_id=row.ticket_id,
-                hot_event_id=row.hot_event_id,
-                similarity=round(row.similarity, 4),
-                by=by,
-            )
-        )
+        tx.publish(joined(row))
     return [row.ticket_id for row in rows]
 
 
+def joined(row: Row[Any], *, folded: bool = False) -> HotEventJoined:
+    """A member's row, said; `folded`: also of one that joined before its event was folded."""
+    return HotEventJoined(
+        ticket_id=row.ticket_id,
+        hot_event_id=row.hot_event_id,
+        similarity=round(row.similarity, 4),
+        by=row.joined_by,
+        folded=folded or row.late,
+    )
+
+
 async def close(tx: Transaction, ids: Iterable[UUID], *, by: str, reason: str | None) -> None:
-    """Close events and say so of those that were open."""
+    """Close events, whose streams are locked, and say so of those that were open."""
     for row in await store.hot_event.close(tx, list(ids), by=by, reason=reason):
         tx.publish(HotEventClosed(hot_event_id=row.hot_event_id, members=row.members, by=by))
 
@@ -242,4 +310,5 @@ async def close_calm(running: Running) -> None:
             if row.opened_at <= tx.now - calm and row.lately <= row.usual * rule.calm_minutes / row.minutes
         ]
         if over:
+            await tx.lock(map(str, over))
             await close(tx, over, by=BY, reason="calm")

@@ -58,7 +58,11 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         """INSERT INTO usual SELECT 'C' || c, '3201', h, 2900, 2800, 5, 5
             FROM generate_series(1, 60) c, generate_series(0, 167) h""",
         """INSERT INTO hot_event SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid),
-            CASE WHEN n < 5 THEN 'open' ELSE 'closed' END, 'C04', '3201', 'C04-1', 'm', 't', 5, 0.1, 60, 30, now()
+            CASE WHEN n < 5 THEN 'open' ELSE 'closed' END, 'C04', '3201', 'C04-1', 'm', 't', 5, 0.1, 60, 30, now(),
+            CASE WHEN n >= 5 THEN now() - make_interval(hours => n) END,
+            CASE WHEN n >= 5 THEN (ARRAY['classification', 's1'])[n % 2 + 1] END, NULL,
+            CASE WHEN n % 3 = 0 THEN now() END, CASE WHEN n % 3 = 0 THEN 's1' END,
+            CASE WHEN n = 3 THEN CAST(lpad('', 32, '0') AS uuid) END
             FROM generate_series(1, 1000) n""",
         f"""INSERT INTO hot_member SELECT id, CAST(lpad(to_hex(n % 1000 + 1), 32, '0') AS uuid), 0.5, t, 'b'
             FROM {BORN} b WHERE n % 2 = 0""",

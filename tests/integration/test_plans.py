@@ -230,12 +230,11 @@ CLASSIFICATION = (
         lambda w: {
             "places": ["3201"],
             "most": 30,
-            "oldest": first_id(NOW - timedelta(days=30)),
             "since": NOW,
-            "itself": "classification",
         },
         12 * BATCH,
     ),
+    ("near_all", classification.hot_event.NEAR, lambda w: {"places": None, "most": 30, "since": NOW}, 12 * BATCH),
     (
         "crowded",
         classification.hot_event.CROWDED,
@@ -277,7 +276,7 @@ CLASSIFICATION = (
         classification.hot_event.JOIN,
         lambda w: {
             "ids": fresh(),
-            "events": w.column("hot_member", "hot_event_id"),
+            "events": (w.column("hot_event", "hot_event_id") * BATCH)[:BATCH],
             "similarities": [0.5] * BATCH,
             "by": "b",
             "reason": None,
@@ -304,6 +303,30 @@ CLASSIFICATION = (
         classification.hot_event.CLOSE,
         lambda w: {"ids": w.column("hot_member", "hot_event_id"), "by": "b", "reason": None, "now": NOW},
     ),
+    ("due", classification.hot_event.DUE, lambda w: {"least": 20}, 40),
+    (
+        "fold",
+        classification.hot_event.FOLD,
+        lambda w: {"hot_event_id": w.column("hot_event", "hot_event_id")[0], "by": "b", "start": FIRST, "now": NOW},
+    ),
+    (
+        "whole",
+        classification.hot_event.WHOLE,
+        lambda w: {
+            "hot_event_id": w.column("hot_member", "hot_event_id")[0],
+            "most": 20_000,
+            "texts": 16,
+            "length": 200,
+        },
+    ),
+    ("untold", classification.hot_event.UNTOLD, lambda w: {"hot_event_id": UUID(int=3), "limit": 5}, 60),
+    ("tell", classification.hot_event.TELL, lambda w: {"hot_event_id": UUID(int=3), "told_to": LAST}),
+    (
+        "dissolve",
+        classification.hot_event.DISSOLVE,
+        lambda w: {"hot_event_id": UUID(int=3), "by": "b", "reason": None, "now": NOW},
+    ),
+    ("masters", classification.hot_event.SEVERAL, lambda w: {"ids": w.column("hot_member", "hot_event_id")}),
     ("hot_events", classification.hot_event.PAGE, lambda w: {"state": "closed", "before": LAST, "limit": 50}),
     (
         "members",
@@ -881,6 +904,7 @@ DRAWN = {
         "hot_member": "SELECT ticket_id, hot_event_id FROM hot_member",
         "occasion": "SELECT key, began FROM occasion",
         "settled": "SELECT ticket_id FROM settled",
+        "hot_event": "SELECT hot_event_id FROM hot_event WHERE state = 'open'",
     },
     "dispatch": {
         "ticket": "SELECT ticket_id FROM ticket",

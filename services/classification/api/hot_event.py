@@ -63,7 +63,34 @@ async def one_hot_event(
 async def close(request: Request, hot_event_id: UUID, body: shape.CloseBody, who: Watcher) -> Response:
     """Tickets do not join it any more. Events close by themselves once no more come than usual."""
     args = hot_event.Close(hot_event_id, who.principal, body.reason)
-    return await command(request, hot_event.close, args, key=LOCK, body=body)
+    return await command(request, hot_event.close, args, key=LOCK, further=[str(hot_event_id)], body=body)
+
+
+@router.post(
+    "/v1/hot-events/{hot_event_id}/fold",
+    summary="Fold a hot event: one master works for all its members",
+    response_model=shape.HotEventFoldedAnswer,
+    responses=problems(400, 404, 409, 422),
+)
+async def fold(request: Request, hot_event_id: UUID, who: Watcher) -> Response:
+    """However few they are; events fold by themselves from a number that the matrix gives.
+
+    409 where the event is closed or dissolved, or has no members.
+    """
+    args = hot_event.Fold(hot_event_id, who.principal)
+    return await command(request, hot_event.fold, args, key=LOCK, further=[str(hot_event_id)])
+
+
+@router.post(
+    "/v1/hot-events/{hot_event_id}/dissolve",
+    summary="Dissolve a folded hot event",
+    response_model=shape.HotEventDissolvedAnswer,
+    responses=problems(400, 404, 409, 422),
+)
+async def dissolve(request: Request, hot_event_id: UUID, body: shape.CloseBody, who: Watcher) -> Response:
+    """Each member goes its own way again, the master ends, the event is closed. 409 where it was never folded."""
+    args = hot_event.Dissolve(hot_event_id, who.principal, body.reason)
+    return await command(request, hot_event.dissolve, args, key=LOCK, further=[str(hot_event_id)], body=body)
 
 
 @router.post(
@@ -75,7 +102,7 @@ async def close(request: Request, hot_event_id: UUID, body: shape.CloseBody, who
 async def leave(request: Request, hot_event_id: UUID, body: shape.TicketsBody, who: Watcher) -> Response:
     """They do not join it again by themselves."""
     args = hot_event.Tickets(hot_event_id, body.tickets, who.principal, body.reason)
-    return await command(request, hot_event.leave, args, key=LOCK, body=body)
+    return await command(request, hot_event.leave, args, key=LOCK, further=list(map(str, body.tickets)), body=body)
 
 
 @router.post(
@@ -87,7 +114,7 @@ async def leave(request: Request, hot_event_id: UUID, body: shape.TicketsBody, w
 async def join(request: Request, hot_event_id: UUID, body: shape.TicketsBody, who: Watcher) -> Response:
     """Also such as were taken out before. 409 where the event is closed."""
     args = hot_event.Tickets(hot_event_id, body.tickets, who.principal, body.reason)
-    return await command(request, hot_event.join, args, key=LOCK, body=body)
+    return await command(request, hot_event.join, args, key=LOCK, further=list(map(str, body.tickets)), body=body)
 
 
 async def _view(request: Request, row: Row[Any]) -> shape.HotEventView:

@@ -69,7 +69,7 @@ class Judged(BaseModel):
     words: list[str] = Field(description="what spoke for it, strongest first")
     matrix_version: str
     model_version: str | None = Field(description="null: the matrix itself, or a person")
-    decided_by: str = Field(description="model, matrix, or the reviewer's principal")
+    decided_by: str = Field(description="model, matrix, hot_event (a master), or the reviewer's principal")
 
 
 class PreviewAnswer(Judged):
@@ -391,6 +391,11 @@ class HotEventView(BaseModel):
     closed_at: datetime | None
     closed_by: str | None = Field(description="classification, or who closed it")
     reason: str | None = Field(description="why it was closed")
+    folded_at: datetime | None = Field(description="since when one master, the ticket of this id, works for all")
+    folded_by: str | None = Field(description="classification, or who folded it")
+    dissolved_at: datetime | None = Field(description="since when each member goes its own way again")
+    dissolved_by: str | None
+    dissolve_reason: str | None
 
 
 class HotEventPage(BaseModel):
@@ -441,6 +446,22 @@ class HotEventClosedAnswer(BaseModel):
     hot_event_id: UUID
     state: Literal["closed"]
     closed_by: str = Field(description="who did so first")
+
+
+class HotEventFoldedAnswer(BaseModel):
+    """An event that is folded."""
+
+    hot_event_id: UUID = Field(description="and the id of the master")
+    folded_by: str = Field(description="who did so first")
+    members: int
+
+
+class HotEventDissolvedAnswer(BaseModel):
+    """An event that is dissolved."""
+
+    hot_event_id: UUID
+    state: Literal["closed"]
+    dissolved_by: str = Field(description="who did so first")
 
 
 class HotEventChanged(BaseModel):

@@ -48,8 +48,12 @@ def classified(
     by: str,
     model_version: str | None,
     repeat: Repeat = NONE,
+    hot_event: UUID | None = None,
 ) -> TicketClassified:
-    """The ticket has its situation, and its departments as of `at`; `by`: model, matrix or the reviewer's principal."""
+    """The ticket has its situation, and its departments as of `at`.
+
+    Args: `by`: model, matrix, hot_event or the reviewer's principal; `hot_event`: the folded one it is a member of.
+    """
     found = verdict.situation
     located = place.locate(matrix, ticket)
     routes = route.routed(matrix, found, located.ticket, at)
@@ -76,6 +80,7 @@ def classified(
         decided_by=by,
         repeat_of=repeat.first,
         repeats=repeat.repeats,
+        hot_event=hot_event,
     )
 
 

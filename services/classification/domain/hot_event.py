@@ -29,6 +29,7 @@ MERGE = 1.8  # times the likeness of a text to a cluster that two clusters need
 TITLE_WORDS = 5
 TITLE_SHARE = 0.4  # of the members that say a word of the title
 HOURS, DAY = 168, 24  # of a week, of a day
+TOLD_TEXTS, TOLD_LENGTH = 8, 200  # of an event's members in the text of its master, and characters of each
 _MONDAY = 72  # hours from Monday to the Thursday on which time began
 _HOUR = 3_600_000  # ms
 
@@ -215,14 +216,13 @@ def chance(count: int, usual: float) -> float:
     return max(0.0, 1.0 - below)
 
 
-def nearest(rule: HotEventRule, arrival: Arrival, events: Iterable[Event]) -> tuple[Event, float] | None:
+def nearest(rule: HotEventRule, cell: Cell, words: Words, events: Iterable[Event]) -> tuple[Event, float] | None:
     """The event of its place that a ticket belongs to, and how like it is; of another category if very like."""
     best: tuple[Event, float] | None = None
     for event in events:
-        if event.cell.place == arrival.cell.place:
-            likeness = event.cluster.likeness(arrival.words)
-            least = rule.alike * (1 if event.cell.category == arrival.cell.category else ELSEWHERE)
-            if likeness >= least and (best is None or likeness > best[1]):
+        if event.cell.place == cell.place:
+            likeness = event.cluster.likeness(words)
+            if likeness >= _least(rule, cell, event) and (best is None or likeness > best[1]):
                 best = event, likeness
     return best
 
@@ -242,13 +242,22 @@ def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> lis
 
 
 def same(rule: HotEventRule, group: Group, events: Iterable[Event]) -> Event | None:
-    """The event of the same place that a group is about too, most of it."""
+    """The event of the same place that a group is about too, most of it; of another category if very like.
+
+    Callers who name one estate sound alike whatever they call about.
+    """
+    cell = group.cell
     for event in events:
-        if event.cell.place == group.cell.place:
+        if event.cell.place == cell.place:
             mean = sum(event.cluster.likeness(arrival.words) for arrival, _ in group.members) / len(group.members)
-            if mean >= rule.alike:
+            if mean >= _least(rule, cell, event):
                 return event
     return None
+
+
+def _least(rule: HotEventRule, cell: Cell, event: Event) -> float:
+    """How like an event something of that cell must be."""
+    return rule.alike * (1 if event.cell.category == cell.category else ELSEWHERE)
 
 
 def topics(readings: Sequence[Reading]) -> list[list[int]]:
@@ -320,6 +329,15 @@ def gather(
 def heat(people: int, likes: int) -> float:
     """How hot messages are that say the same, where people can like them: a few that thousands like are hot too."""
     return people + math.sqrt(likes)
+
+
+def told(said: Sequence[tuple[str, str]]) -> str:
+    """What members (title, text) say, as the text of their master: the beginning of each, what is the same once.
+
+    Below 2,000 characters.
+    """
+    lines = dict.fromkeys(" ".join(f"{title} {text}".split())[:TOLD_LENGTH] for title, text in said)
+    return "\n".join([line for line in lines if line][:TOLD_TEXTS])
 
 
 def title(texts: Sequence[str]) -> str:

@@ -143,6 +143,7 @@ class _HotEventRow(_Row):
     alike: float = Field(_HOT_EVENT.alike, gt=0, le=1)
     place_digits: int = Field(_HOT_EVENT.place_digits, ge=1, le=12)
     calm_minutes: int = Field(_HOT_EVENT.calm_minutes, ge=5, le=10_080)
+    fold_from: int = Field(_HOT_EVENT.fold_from, ge=0, le=100_000)
 
 
 class _RulesRow(_Row):

@@ -73,6 +73,7 @@ class HotEventRule:
     alike: float = 0.25  # a member's text to what the members say (cosine), 0-1
     place_digits: int = 9  # of the area code that make one place
     calm_minutes: int = 120  # without more tickets than usual until it closes
+    fold_from: int = 20  # members; 0: only by a person's word
 
 
 @dataclass(frozen=True, slots=True)

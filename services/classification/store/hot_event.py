@@ -2,21 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from libs.shared.db import Transaction, rows
-from libs.shared.keep import first_id
 from libs.shared.service import Running
 from services.classification.domain import hot_event, sketch
 from services.classification.domain.hot_event import KEEP, Arrival, Cell, Cluster, Event, Usual
 from services.classification.domain.sketch import Sketch
 
 RECALLED = 15  # members whose texts say what an event is about, the latest
-LONGEST = timedelta(days=30)  # an event may have been open when a person closed it
+WHOLE_MOST = 20_000  # members that are looked at when an event is folded
 CROWD = 500  # tickets of a cell and window that are looked at, the latest
 
 ARRIVED = text("SELECT ticket_id FROM arrival WHERE ticket_id > :floor ORDER BY ticket_id LIMIT 1")
@@ -26,16 +25,16 @@ TAKE = text("""
             WHERE ticket_id >= :low AND ticket_id <= :high ORDER BY ticket_id LIMIT :limit))
         RETURNING *)
     SELECT a.*, t.probability, t.sketch FROM taken a JOIN ticket t ON t.id = a.ticket_id ORDER BY a.ticket_id""")
-# Open events, and those that a person closed lately.
-NEAR = text("""
+# Open events, and those that a person closed lately; of these places, or all.
+NEAR = text(f"""
     SELECT e.hot_event_id, e.state, e.category, e.place, t.sketch
     FROM (SELECT * FROM hot_event WHERE state = 'open' UNION ALL
-        SELECT * FROM hot_event WHERE state = 'closed' AND hot_event_id > :oldest AND closed_at > :since
-            AND closed_by <> :itself) e
+        SELECT * FROM hot_event WHERE state = 'closed' AND closed_at > :since AND closed_by <> '{hot_event.BY}') e
     CROSS JOIN LATERAL (
         SELECT ticket_id FROM hot_member m WHERE m.hot_event_id = e.hot_event_id AND m.left_at IS NULL
         ORDER BY m.ticket_id DESC LIMIT :most) m
-    JOIN ticket t ON t.id = m.ticket_id WHERE e.place = ANY(CAST(:places AS text[]))""")
+    JOIN ticket t ON t.id = m.ticket_id
+    WHERE CAST(:places AS text[]) IS NULL OR e.place = ANY(CAST(:places AS text[]))""")
 # Cells with so many tickets since.
 CROWDED = text("""
     SELECT c.key, x.tickets FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[]))
@@ -75,16 +74,22 @@ ADD = text("""
         usual, minutes, members, opened_at)
     VALUES (:hot_event_id, 'open', :category, :place, :situation, :matrix_version, :title, :opened_with, :usual,
         :minutes, 0, :now)""")
+# Locks the events, so that who joins while one is closed or folded knows of it, and whoever folds it of the member.
 JOIN = text("""
-    WITH joined AS (
-        INSERT INTO hot_member (ticket_id, hot_event_id, similarity, joined_at, joined_by, join_reason)
-        SELECT ticket_id, hot_event_id, similarity, :now, :by, :reason
+    WITH here AS (
+        SELECT hot_event_id, folded_at IS NOT NULL AS folded FROM hot_event
+        WHERE hot_event_id = ANY(CAST(:events AS uuid[])) AND state = 'open' ORDER BY hot_event_id FOR NO KEY UPDATE),
+    joined AS (
+        INSERT INTO hot_member (ticket_id, hot_event_id, similarity, joined_at, joined_by, join_reason, late)
+        SELECT ticket_id, hot_event_id, similarity, :now, :by, :reason, folded
         FROM unnest(CAST(:ids AS uuid[]), CAST(:events AS uuid[]), CAST(:similarities AS float4[]))
-            AS n(ticket_id, hot_event_id, similarity)
+            AS n(ticket_id, hot_event_id, similarity) JOIN here USING (hot_event_id)
+        WHERE :again OR NOT EXISTS (SELECT FROM hot_member o WHERE o.ticket_id = n.ticket_id AND o.left_at IS NULL)
         ON CONFLICT (ticket_id, hot_event_id) DO UPDATE SET left_at = NULL, left_by = NULL, leave_reason = NULL,
-            joined_at = excluded.joined_at, joined_by = excluded.joined_by, join_reason = excluded.join_reason
+            joined_at = excluded.joined_at, joined_by = excluded.joined_by, join_reason = excluded.join_reason,
+            late = excluded.late
         WHERE hot_member.left_at IS NOT NULL AND :again
-        RETURNING ticket_id, hot_event_id, similarity),
+        RETURNING ticket_id, hot_event_id, similarity, joined_by, late),
     counted AS (
         UPDATE hot_event e SET members = members + j.count
         FROM (SELECT hot_event_id, count(*) AS count FROM joined GROUP BY hot_event_id) j
@@ -99,7 +104,8 @@ LEAVE = text("""
         UPDATE hot_event SET members = members - (SELECT count(*) FROM gone) WHERE hot_event_id = :hot_event_id)
     SELECT ticket_id FROM gone""")
 MEMBERSHIPS = text("""
-    SELECT n.id AS ticket_id, t.sketch, m.hot_event_id, m.left_at, e.state
+    SELECT n.id AS ticket_id, t.sketch, m.hot_event_id, m.left_at,
+        e.state = 'open' OR e.folded_at IS NOT NULL AND e.dissolved_at IS NULL AS works
     FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN ticket t ON t.id = n.id
     LEFT JOIN hot_member m ON m.ticket_id = n.id LEFT JOIN hot_event e ON e.hot_event_id = m.hot_event_id""")
 # Open events, with how many of their members came since.
@@ -111,6 +117,38 @@ LATELY = text("""
 CLOSE = text("""
     UPDATE hot_event SET state = 'closed', closed_at = :now, closed_by = :by, reason = :reason
     WHERE hot_event_id = ANY(CAST(:ids AS uuid[])) AND state = 'open' RETURNING hot_event_id, members""")
+# Open events with so many members that are not folded, and folded ones that have members to be told so.
+DUE = text("""
+    SELECT hot_event_id, folded_at FROM hot_event
+    WHERE state = 'open' AND folded_at IS NULL AND members >= CAST(:least AS int)
+    UNION ALL SELECT hot_event_id, folded_at FROM hot_event WHERE told_to IS NOT NULL""")
+FOLD = text("""
+    UPDATE hot_event SET folded_at = :now, folded_by = :by, told_to = :start
+    WHERE hot_event_id = :hot_event_id AND state = 'open' AND folded_at IS NULL AND members > 0 RETURNING *""")
+# What a master is made of: of the first members by their ids.
+WHOLE = text("""
+    SELECT max(CAST(ticket->'customer'->>'star' AS int)) AS star,
+        bool_or(CAST(ticket->'customer'->>'sensitive' AS boolean)) AS sensitive,
+        min(CAST(ticket->>'opened_at' AS timestamptz)) AS opened_at,
+        array_agg(ticket->>'title' ORDER BY id) FILTER (WHERE place <= :texts) AS titles,
+        array_agg(left(ticket->>'text', :length) ORDER BY id) FILTER (WHERE place <= :texts) AS texts
+    FROM (SELECT t.id, t.ticket, row_number() OVER (ORDER BY t.id) AS place
+        FROM (SELECT ticket_id FROM hot_member WHERE hot_event_id = :hot_event_id AND left_at IS NULL
+            ORDER BY ticket_id LIMIT :most) m
+        JOIN ticket t ON t.id = m.ticket_id) AS first""")
+# The next members that joined before their event was folded.
+UNTOLD = text("""
+    SELECT m.ticket_id, m.hot_event_id, m.similarity, m.joined_by, m.late
+    FROM hot_member m WHERE m.hot_event_id = :hot_event_id AND m.left_at IS NULL AND NOT m.late
+        AND m.ticket_id > (SELECT e.told_to FROM hot_event e WHERE e.hot_event_id = :hot_event_id)
+    ORDER BY m.ticket_id LIMIT :limit""")
+TELL = text("UPDATE hot_event SET told_to = :told_to WHERE hot_event_id = :hot_event_id")
+DISSOLVE = text("""
+    UPDATE hot_event SET dissolved_at = :now, dissolved_by = :by, dissolve_reason = :reason, told_to = NULL
+    WHERE hot_event_id = :hot_event_id AND dissolved_at IS NULL""")
+SEVERAL = text("""
+    SELECT e.hot_event_id, e.situation, e.matrix_version
+    FROM unnest(CAST(:ids AS uuid[])) AS n(id) JOIN hot_event e ON e.hot_event_id = n.id""")
 ONE = text("SELECT * FROM hot_event WHERE hot_event_id = :hot_event_id")
 PAGE = text("""
     SELECT * FROM hot_event WHERE state = :state AND hot_event_id < :before ORDER BY hot_event_id DESC LIMIT :limit""")
@@ -136,18 +174,11 @@ def _arrival(row: Row[Any], cell: Cell) -> Arrival:
     return Arrival(row.ticket_id, cell, row.situation, row.probability, words)
 
 
-async def near(tx: Transaction, places: Iterable[str], calm: timedelta) -> list[Event]:
-    """The events of these places that are open, or that a person closed so lately, and what their members say."""
-    rows = await tx.rows(
-        NEAR,
-        places=sorted(set(places)),
-        most=RECALLED,
-        oldest=first_id(tx.now - calm - LONGEST),
-        since=tx.now - calm,
-        itself=hot_event.BY,
-    )
+async def near(source: Transaction | Running, places: Iterable[str] | None, since: datetime) -> list[Event]:
+    """The events of these places (None: all) that are open, or that a person closed since; what their members say."""
+    named = None if places is None else sorted(set(places))
     found: dict[UUID, tuple[Row[Any], list[Sketch]]] = {}
-    for row in rows:
+    for row in await rows(source, NEAR, places=named, most=RECALLED, since=since):
         found.setdefault(row.hot_event_id, (row, []))[1].append(sketch.load(row.sketch))
     return [
         Event(row.hot_event_id, Cell(row.category, row.place), Cluster.of(texts), row.state == "open")
@@ -230,8 +261,10 @@ async def add(tx: Transaction, hot_event_id: UUID, **fields: Any) -> None:
 async def join(
     tx: Transaction, members: Sequence[tuple[UUID, UUID, float]], *, by: str, reason: str | None = None
 ) -> Sequence[Row[Any]]:
-    """Make tickets (ticket, event, similarity) members; gives those that were not. Who was taken out comes back only by
-    a person's word.
+    """Make tickets (ticket, event, similarity) members of events that are open; gives those that were not.
+
+    Who was taken out comes back only by a person's word, and so does a member of one event into another one. The events
+    stay locked: lock the tickets' streams before.
     """
     if not members:
         return []
@@ -253,8 +286,50 @@ async def leave(tx: Transaction, hot_event_id: UUID, ids: Sequence[UUID], *, by:
     return [row.ticket_id for row in rows]
 
 
+async def due(running: Running, least: int | None) -> Sequence[Row[Any]]:
+    """Open events that are not folded and have so many members (None: none of them), and folded ones of which not all
+    members were told so (`folded_at`).
+    """
+    return await running.read(DUE, least=least)
+
+
+async def fold(tx: Transaction, hot_event_id: UUID, *, by: str) -> Row[Any] | None:
+    """Fold an event that is open, not folded and has members; gives it. Its members are to be told then."""
+    found = await tx.rows(FOLD, hot_event_id=hot_event_id, by=by, start=UUID(int=0), now=tx.now)
+    return found[0] if found else None
+
+
+async def whole(tx: Transaction, hot_event_id: UUID) -> Row[Any]:
+    """Of an event's members (the first WHOLE_MOST): the highest star, whether one is sensitive, the earliest request,
+    and titles and texts of a few; null where none of them is kept any more.
+    """
+    few = {"texts": 2 * hot_event.TOLD_TEXTS, "length": hot_event.TOLD_LENGTH}
+    [row] = await tx.rows(WHOLE, hot_event_id=hot_event_id, most=WHOLE_MOST, **few)
+    return row
+
+
+async def untold(tx: Transaction, hot_event_id: UUID, limit: int) -> Sequence[Row[Any]]:
+    """The next members that have not been told that their event is folded."""
+    return await tx.rows(UNTOLD, hot_event_id=hot_event_id, limit=limit)
+
+
+async def tell(tx: Transaction, hot_event_id: UUID, told_to: UUID | None) -> None:
+    """The members up to this one have been told; None: all."""
+    await tx.run(TELL, hot_event_id=hot_event_id, told_to=told_to)
+
+
+async def dissolve(tx: Transaction, hot_event_id: UUID, *, by: str, reason: str | None) -> bool:
+    """Dissolve an event; False where it was dissolved before."""
+    return bool(await tx.run(DISSOLVE, hot_event_id=hot_event_id, by=by, reason=reason, now=tx.now))
+
+
+async def several(running: Running, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Situations and matrix versions of those of these events that are known."""
+    return {row.hot_event_id: row for row in await running.read(SEVERAL, ids=list(ids))}
+
+
 async def memberships(tx: Transaction, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-    """Of known tickets: their sketches, and the events they are or were members of."""
+    """Of known tickets: their sketches, and the events they are or were members of; `works`: open, or has a master."""
     return await tx.rows(MEMBERSHIPS, ids=list(ids))
 
 

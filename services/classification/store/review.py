@@ -30,6 +30,10 @@ _CLAIM = """
 COLUMNS = f"""
     r.ticket_id, r.opened_at, r.due_at, r.due_at < clock_timestamp() AS overdue, r.candidates, t.urgency, t.risk,
     t.ticket->>'title' AS title, t.ticket->>'channel' AS channel, {_CLAIM}"""
+_FOLDED = """
+    (SELECT e.hot_event_id FROM hot_member m JOIN hot_event e USING (hot_event_id)
+        WHERE m.ticket_id = r.ticket_id AND m.left_at IS NULL AND e.folded_at IS NOT NULL AND e.dissolved_at IS NULL
+        ORDER BY m.joined_at LIMIT 1) AS hot_event"""
 _BEHIND = """
     WHERE (r.due_at, r.ticket_id) > (CAST(:due_at AS timestamptz), CAST(:ticket_id AS uuid))
     ORDER BY r.due_at, r.ticket_id LIMIT :limit"""
@@ -38,11 +42,11 @@ FIRST = text(f"""
     SELECT {COLUMNS}, left(t.ticket->>'text', :characters) AS text
     FROM review r JOIN ticket t ON t.id = r.ticket_id {_BEHIND}""")
 ONE = text(f"""
-    SELECT {COLUMNS}, t.ticket, t.repeat_of, t.repeats FROM review r JOIN ticket t ON t.id = r.ticket_id
+    SELECT {COLUMNS}, t.ticket, t.repeat_of, t.repeats, {_FOLDED} FROM review r JOIN ticket t ON t.id = r.ticket_id
     WHERE r.ticket_id = :ticket_id""")
 SEVERAL = text(f"""
     SELECT n.ticket_id, r.ticket_id IS NOT NULL AS waits, {_CLAIM}, t.ticket, t.repeat_of, t.repeats, d.by, d.at,
-        d.situation
+        d.situation, {_FOLDED}
     FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) LEFT JOIN review r ON r.ticket_id = n.ticket_id
     LEFT JOIN ticket t ON t.id = r.ticket_id LEFT JOIN decision d ON d.ticket_id = n.ticket_id""")
 CLAIM = text("""
@@ -116,7 +120,7 @@ async def first(running: Running, limit: int, characters: int) -> Sequence[Row[A
 
 
 async def one(source: Transaction | Running, ticket_id: UUID) -> Row[Any] | None:
-    """An open review; a claim whose time is over is not shown."""
+    """An open review, with the folded hot event that its ticket belongs to; a claim whose time is over is not shown."""
     found = await rows(source, ONE, ticket_id=ticket_id)
     return found[0] if found else None
 

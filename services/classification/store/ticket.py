@@ -70,15 +70,17 @@ class Classified:
     mark: Mark
     repeat: Repeat
     cell: Cell | None  # None: not watched for hot events
-    by: str  # model, matrix, or the principal of who split the ticket that it is a part of
+    by: str  # model, matrix, hot_event, or the principal of who split the ticket that it is a part of
+    waits: bool = True  # for the watch; else it has joined a hot event already
 
 
 async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
     """Keep new tickets with their classification; gives the ids of those not known before."""
     verdicts = [item.verdict for item in items]
     keys = [(key.value, item.ticket_id, key.known) for item in items for key in item.mark.keys]
-    watched = [(item.ticket_id, item.cell) for item in items if item.cell]
-    keys += [(each.key, ticket_id, 0) for ticket_id, cell in watched for each in cell.both]
+    places = [(item.ticket_id, item.cell, item.waits) for item in items if item.cell]
+    watched = [(ticket_id, cell) for ticket_id, cell, waits in places if waits]
+    keys += [(each.key, ticket_id, 0) for ticket_id, cell, _ in places for each in cell.both]
     rows = await tx.rows(
         ADD,
         ids=[item.ticket_id for item in items],

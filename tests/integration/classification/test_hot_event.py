@@ -1,6 +1,5 @@
 """Hot events on a real Postgres: found by the watch from tickets that the handler has read, changed by people."""
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +12,18 @@ from benchmarks.storm import call as storm
 from libs.shared.contracts.classification import HotEventClosed, HotEventJoined, HotEventLeft, HotEventOpened
 from libs.shared.events import Event, uuid7
 from services.classification import watch
+from services.classification.current import current
 from tests.integration.classification.conftest import received
 from tests.running import Harness
 
 NOW = datetime.now(UTC)
 BATCH = 250
 TEXT = "梧桐里小区全停电了，什么时候来电"
+
+
+def about(outage: int, most: int, seed: int = 1) -> list[storm.Call]:
+    """Calls of the last minutes about one outage: a third of so many."""
+    return [call for call in storm.calls(seed, most, 0, NOW) if call.outage == outage]
 
 
 async def hear(h: Harness, calls: Sequence[storm.Call]) -> None:
@@ -30,10 +35,13 @@ async def hear(h: Harness, calls: Sequence[storm.Call]) -> None:
 
 
 async def watched(h: Harness) -> None:
-    """Everything that has arrived is handled."""
+    """Everything that has arrived is handled, and what is open known to the process."""
     floor: UUID | None = watch.START
     while floor is not None:
         floor = await watch.tick(h.running, floor)
+    while await watch.fold_due(h.running):
+        pass
+    await current(h.running).look()
 
 
 def of_kind(events: Sequence[Event], kind: type[Event]) -> list[Any]:
@@ -42,7 +50,7 @@ def of_kind(events: Sequence[Event], kind: type[Event]) -> list[Any]:
 
 async def opened(h: Harness) -> tuple[HotEventOpened, list[UUID]]:
     """An event of the first outage with twelve members."""
-    calls = [call for call in storm.calls(1, 40, 0, NOW) if call.outage == 0][:12]
+    calls = about(0, 40)[:12]
     await hear(h, calls)
     [event] = of_kind(await h.said(), HotEventOpened)
     return event, [call.ticket_id for call in calls]
@@ -50,30 +58,6 @@ async def opened(h: Harness) -> tuple[HotEventOpened, list[UUID]]:
 
 async def send(http: httpx.AsyncClient, path: str, **body: Any) -> httpx.Response:
     return await http.post(f"/v1/hot-events/{path}", json=body, headers={"Idempotency-Key": uuid4().hex})
-
-
-async def test_a_storm_about_three_outages_among_other_calls_becomes_three_events(classification: Harness) -> None:
-    calls = storm.calls(7, 2000, 500, NOW)
-    await hear(classification, calls)
-    said = await classification.said()
-    events = of_kind(said, HotEventOpened)
-    assert len(events) == 3
-    assert len({event.area_code for event in events}) == 3
-    outage = {call.ticket_id: call.outage for call in calls}
-    members: dict[UUID, Counter[int | None]] = defaultdict(Counter)
-    for each in of_kind(said, HotEventJoined):
-        members[each.hot_event_id][outage[each.ticket_id]] += 1
-    assert all(len(counts) == 1 and None not in counts for counts in members.values()), members
-    found = sum(counts.total() for counts in members.values())
-    assert found >= 0.95 * 2000
-    assert {str(event.hot_event_id): event.count >= 5 for event in events} == dict.fromkeys(map(str, members), True)
-    rows = await classification.rows("SELECT hot_event_id, members FROM hot_event")
-    assert {row.hot_event_id: row.members for row in rows} == {event: n.total() for event, n in members.items()}
-    assert not await classification.rows("SELECT 1 FROM arrival")
-    for event in events:
-        place = next(name for area, name, _ in storm.OUTAGES if area.startswith(event.area_code))
-        assert "停电" in event.title or place[:2] in event.title
-        assert not any(map(str.isdigit, event.title))
 
 
 async def test_tickets_from_before_an_event_and_after_it_join_once(classification: Harness) -> None:

@@ -81,6 +81,20 @@ def test_title_has_common_words_and_neither_numbers_nor_names() -> None:
     assert not any(each in "".join(title) for each in ("王建国", "138"))
 
 
+def test_master_says_the_beginnings_of_what_the_first_members_say_each_once() -> None:
+    said = [
+        ("", "停电了"),
+        ("停电了", ""),
+        ("报修", "  梧桐里\n停电 "),
+        ("", ""),
+        *[("", str(n) * 900) for n in range(9)],
+    ]
+    text = hot_event.told(said)
+    assert text.splitlines()[:2] == ["停电了", "报修 梧桐里 停电"]
+    assert len(text.splitlines()) == hot_event.TOLD_TEXTS
+    assert len(text) < 2000
+
+
 @pytest.mark.parametrize(
     ("area", "expected"),
     [("320102001003", Cell("C04", "320102001")), ("3201", Cell("C04", "3201")), (None, None)],
@@ -98,11 +112,43 @@ def test_event_of_another_place_is_never_joined() -> None:
     here, there = (
         Arrival(UUID(int=2), Cell("C04", place), "C04-1", 0.9, words("梧桐里小区停电")) for place in ("320102001", "32")
     )
-    joined = hot_event.nearest(RULE, here, [event])
+    joined = hot_event.nearest(RULE, here.cell, here.words, [event])
     assert joined is not None
     assert joined[0] is event
     assert joined[1] == pytest.approx(1.0)
-    assert hot_event.nearest(RULE, there, [event]) is None
+    assert hot_event.nearest(RULE, there.cell, there.words, [event]) is None
+
+
+def arrivals(category: str, *texts: str) -> list[Arrival]:
+    cell = Cell(category, "320102001")
+    return [Arrival(UUID(int=n), cell, f"{category}-1", 0.9, words(text)) for n, text in enumerate(texts, 1)]
+
+
+@pytest.mark.parametrize(
+    ("category", "texts", "expected"),
+    [
+        ("D05", ("你好，梧桐里小区整个停电，几点来电", "梧桐里小区停电了，请尽快抢修", "梧桐里小区没电了"), True),
+        (
+            "E08",
+            (
+                "梧桐里小区物业代收电费，一度收一块二，比供电局高",
+                "举报梧桐里小区物业加价收电费，每个月都多收",
+                "物业收电费太贵，一度一块二，我住梧桐里小区",
+            ),
+            False,
+        ),
+    ],
+)
+def test_group_of_another_category_is_the_same_event_only_if_very_like(
+    category: str, texts: tuple[str, ...], expected: bool
+) -> None:
+    """Both groups name the estate; the second one calls about something else."""
+    cluster = Cluster()
+    for each in arrivals("C04", "梧桐里小区全停电了，什么时候来电", "梧桐里小区停电，请抢修", "梧桐里小区突然没电了"):
+        cluster.add(each.words)
+    event = Event(UUID(int=9), Cell("C04", "320102001"), cluster)
+    [group] = hot_event.groups(RULE, arrivals(category, *texts) * 2, hot_event.FLOOR)
+    assert (hot_event.same(RULE, group, [event]) is event) == expected
 
 
 def test_twenty_thousand_calls_about_three_outages_and_much_else() -> None:
@@ -115,7 +161,7 @@ def test_twenty_thousand_calls_about_three_outages_and_much_else() -> None:
     for first in range(0, len(arrivals), 1000):
         left = []
         for each in arrivals[first : first + 1000]:
-            found = hot_event.nearest(RULE, each, events)
+            found = hot_event.nearest(RULE, each.cell, each.words, events)
             if found:
                 member[each.ticket_id] = found[0]
             else:

@@ -143,10 +143,10 @@ def test_rules_that_a_pack_does_not_name_have_defaults_and_leave_its_version_as_
 def test_rules_for_repeats_and_hot_events_come_back_from_yaml_and_workbook() -> None:
     raw = small()
     raw["rules"]["risk"]["repeat_points"] = 2
-    raw["rules"] |= {"repeat": {"days": 7, "area": 0.75}, "hot_event": {"least": 9, "times": 2.5}}
+    raw["rules"] |= {"repeat": {"days": 7, "area": 0.75}, "hot_event": {"least": 9, "times": 2.5, "fold_from": 0}}
     matrix = pack.read(yaml.safe_dump(raw))
     assert matrix.rules.repeat == RepeatRule(days=7, area=0.75)
-    assert matrix.rules.hot_event == HotEventRule(least=9, times=2.5)
+    assert matrix.rules.hot_event == HotEventRule(least=9, times=2.5, fold_from=0)
     assert matrix.rules.risk.repeat_points == 2
     assert pack.read(pack.write(pack.form(matrix))) == matrix
     assert sheet.read(sheet.write(pack.form(matrix))) == matrix
@@ -154,7 +154,13 @@ def test_rules_for_repeats_and_hot_events_come_back_from_yaml_and_workbook() -> 
 
 @pytest.mark.parametrize(
     ("rule", "key", "value"),
-    [("repeat", "days", 61), ("repeat", "area", 1.1), ("hot_event", "least", 2), ("hot_event", "leest", 9)],
+    [
+        ("repeat", "days", 61),
+        ("repeat", "area", 1.1),
+        ("hot_event", "least", 2),
+        ("hot_event", "leest", 9),
+        ("hot_event", "fold_from", -1),
+    ],
 )
 def test_wrong_thresholds_are_named(rule: str, key: str, value: float) -> None:
     raw = small()

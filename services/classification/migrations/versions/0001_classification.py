@@ -115,18 +115,27 @@ def upgrade() -> None:
         " WITH (fillfactor = 70)"
     )
     op.execute("CREATE INDEX usual_by_week ON usual (week)")
+    # `told_to`: of an event that was folded, the last member that was told so; null: no more are to be told.
     op.execute(
         "CREATE TABLE hot_event (hot_event_id uuid PRIMARY KEY,"
         " state text NOT NULL CHECK (state IN ('open', 'closed')), category text NOT NULL, place text NOT NULL,"
         " situation text NOT NULL, matrix_version text NOT NULL, title text NOT NULL, opened_with int NOT NULL,"
         " usual double precision NOT NULL, minutes int NOT NULL, members int NOT NULL, opened_at timestamptz NOT NULL,"
-        " closed_at timestamptz, closed_by text, reason text) WITH (fillfactor = 70)"
+        " closed_at timestamptz, closed_by text, reason text, folded_at timestamptz, folded_by text, told_to uuid,"
+        " dissolved_at timestamptz, dissolved_by text, dissolve_reason text) WITH (fillfactor = 70)"
     )
     op.execute("CREATE INDEX hot_event_by_state ON hot_event (state, hot_event_id)")
     op.execute(
+        "CREATE INDEX hot_event_closed_by_person ON hot_event (closed_at)"
+        " WHERE state = 'closed' AND closed_by <> 'classification'"
+    )
+    op.execute("CREATE INDEX hot_event_telling ON hot_event (hot_event_id) WHERE told_to IS NOT NULL")
+    # `late`: it joined when the event was folded already, and was told so then.
+    op.execute(
         "CREATE TABLE hot_member (ticket_id uuid, hot_event_id uuid, similarity real NOT NULL,"
         " joined_at timestamptz NOT NULL, joined_by text NOT NULL, join_reason text, left_at timestamptz, left_by text,"
-        " leave_reason text, PRIMARY KEY (ticket_id, hot_event_id)) PARTITION BY RANGE (ticket_id)"
+        " leave_reason text, late boolean NOT NULL DEFAULT false, PRIMARY KEY (ticket_id, hot_event_id))"
+        " PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE hot_member_default PARTITION OF hot_member DEFAULT")
     op.execute("CREATE INDEX hot_member_of_event ON hot_member (hot_event_id, ticket_id)")
