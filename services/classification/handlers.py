@@ -23,8 +23,8 @@ MASTER = "hot_event"  # who decided what the master of a hot event is
 async def predict(events: list[TicketReceived], running: Running) -> Sequence[Prediction]:
     """Read the tickets, off the event loop and outside any transaction."""
     predictions = await current(running).classify([event.ticket for event in events])
-    predictions = await _masters(events, await _named_in_splitting(events, predictions, running), running)
-    return await cumulation.named(events, predictions, running)
+    masters = await _masters(events, await _named_in_splitting(events, predictions, running), running)
+    return await cumulation.named(events, masters, running)
 
 
 async def classify(events: list[TicketReceived], tx: Transaction) -> None:

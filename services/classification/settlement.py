@@ -16,6 +16,7 @@ from libs.shared.service import Running
 from services.classification import store
 from services.classification.domain import similar as alike
 
+MOST_SHOWN = 100  # asked for at once, and those that one answer settled with them
 COMPARED = 1000  # settled tickets of the situation, the latest
 
 
@@ -33,6 +34,10 @@ async def similar(running: Running, ticket: Row[Any], limit: int) -> list[tuple[
     """The settled tickets of the same situation that are most like it, with their likeness, 0-1."""
     rows = await store.settled.lately(running, ticket.situation, ticket.id, COMPARED)
     settled = [(row.ticket_id, row.answered_at, row.sketch) for row in rows]
-    best = (await asyncio.to_thread(alike.most_alike, ticket.sketch, settled))[:limit]
+    best = (await asyncio.to_thread(alike.most_alike, ticket.sketch, settled))[:MOST_SHOWN]
     shown = await store.settled.shown(running, [ticket_id for ticket_id, _ in best])
-    return [(shown[ticket_id], likeness) for ticket_id, likeness in best if ticket_id in shown]
+    found: dict[Any, tuple[Row[Any], float]] = {}  # by what answered them: merged tickets have one answer
+    for ticket_id, likeness in best:
+        if row := shown.get(ticket_id):
+            found.setdefault(tuple(each["work_order_id"] for each in row.answers), (row, likeness))
+    return list(found.values())[:limit]

@@ -19,8 +19,8 @@ ADD = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:answers AS text[]), CAST(:times AS timestamptz[]))
         AS n(ticket_id, answers, answered_at)
     JOIN ticket t ON t.id = n.ticket_id
-    WHERE NOT EXISTS (SELECT FROM hot_member m JOIN ticket w ON w.id = m.hot_event_id
-        WHERE m.ticket_id = n.ticket_id AND m.left_at IS NULL)
+    WHERE NOT EXISTS (SELECT FROM hot_member m JOIN hot_event e ON e.hot_event_id = m.hot_event_id
+        WHERE m.ticket_id = n.ticket_id AND m.left_at IS NULL AND e.folded_at IS NOT NULL AND e.dissolved_at IS NULL)
     ON CONFLICT (ticket_id) DO UPDATE SET answers = excluded.answers, answered_at = excluded.answered_at,
         reopened_at = NULL""")
 REOPEN = text("""
@@ -39,7 +39,14 @@ SHOWN = text("""
 async def add(tx: Transaction, events: Sequence[TicketAnswered]) -> None:
     """Keep the answers of tickets that are known; an answer after a reopening takes the place of the one before."""
     answers = [
-        [{"department": each.department.model_dump(), "text": similar.hide(each.text)} for each in event.answers]
+        [
+            {
+                "work_order_id": each.work_order_id,
+                "department": each.department.model_dump(),
+                "text": similar.hide(each.text),
+            }
+            for each in event.answers
+        ]
         for event in events
     ]
     await tx.run(

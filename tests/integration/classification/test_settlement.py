@@ -99,6 +99,12 @@ async def test_an_answer_and_its_reopening_in_one_batch_leave_nothing_to_show(cl
 async def test_members_of_a_folded_hot_event_are_shown_once_as_their_master(classification: Harness) -> None:
     new, master, *members = (ticket(LOW) for _ in range(5))
     await classification.hear(new, master, *members)
+    await classification.rows(
+        "INSERT INTO hot_event (hot_event_id, state, category, place, situation, matrix_version, title, opened_with,"
+        " usual, minutes, members, opened_at, folded_at) VALUES (:id, 'open', 'B01', '3201', 'B01-1', 'm', 't', 3, 1,"
+        " 60, 3, now(), now())",
+        id=master.ticket_id,
+    )
     for each in members:
         await classification.rows(
             "INSERT INTO hot_member (ticket_id, hot_event_id, similarity, joined_at, joined_by)"
@@ -109,6 +115,19 @@ async def test_members_of_a_folded_hot_event_are_shown_once_as_their_master(clas
     await classification.hear(*(answered(each.ticket_id, "已抢修") for each in (master, *members)))
     async with classification.client("s1", "supervise") as http:
         assert [each["ticket_id"] for each in await similar(http, new.ticket_id)] == [str(master.ticket_id)]
+        await classification.rows("UPDATE hot_event SET dissolved_at = now()")
+        await classification.hear(answered(members[0].ticket_id, "已另行处理", minutes=9))
+        shown = [each["ticket_id"] for each in await similar(http, new.ticket_id)]
+        assert shown == [str(members[0].ticket_id), str(master.ticket_id)]
+
+
+async def test_merged_tickets_that_one_answer_settled_are_shown_once(classification: Harness) -> None:
+    new, master, member = (ticket(LOW) for _ in range(3))
+    await classification.hear(new, master, member)
+    one = answered(master.ticket_id, "已更换配变")
+    await classification.hear(one, one.model_copy(update={"ticket_id": member.ticket_id}))
+    async with classification.client("s1", "supervise") as http:
+        assert len(await similar(http, new.ticket_id)) == 1
 
 
 async def test_answers_to_unknown_tickets_and_unanswered_ones_that_are_reopened_change_nothing(
