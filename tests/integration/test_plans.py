@@ -375,6 +375,18 @@ CLASSIFICATION = (
         },
     ),
     (
+        "forecast",
+        classification.forecast.USUAL,
+        lambda w: {"categories": ["C1", "C2"], "low": "3201", "high": "3201:", "week": 2901, "keep": 0.75},
+        400,
+    ),
+    (
+        "grieved",
+        classification.forecast.DAYS,
+        lambda w: {"since": (NOW - timedelta(days=2)).date(), "until": NOW.date()},
+        400,
+    ),
+    (
         "settle",
         classification.settled.ADD,
         lambda w: {"ids": w.column("ticket", "id"), "answers": ["[]"] * BATCH, "times": [NOW] * BATCH},

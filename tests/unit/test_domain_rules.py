@@ -175,6 +175,22 @@ RULES: dict[str, dict[str, tuple[str, ...]]] = {
             "test_reopening_is_joint",
         ),
     },
+    "forecast of complaints from common problems, and what rises needs further supervision": {
+        "unit/classification/test_forecast.py": (
+            "test_grievances_of_the_coming_week_are_the_mean_of_the_last_weeks_and_nearer_ones_count_more",
+            "test_more_than_chance_explains_is_rising_and_less_is_not",
+        ),
+        "integration/classification/test_forecast.py": (
+            "test_grievances_of_the_coming_week_are_told_by_situation_with_the_change",
+        ),
+    },
+    "forecast of load per hour and staffing hint for supervisors (Erlang C)": {
+        "unit/classification/test_staffing.py": (
+            "test_probability_of_waiting_is_that_of_the_erlang_c_tables",
+            "test_the_fewest_agents_who_answer_in_time",
+        ),
+        "integration/classification/test_forecast.py": ("test_load_and_agents_are_told_hour_by_hour_for_a_place",),
+    },
     "similar settled cases are shown to the department with what fixed them": {
         "integration/classification/test_settlement.py": (
             "test_similar_settled_cases_are_shown_to_the_department_with_what_fixed_them",

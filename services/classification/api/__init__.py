@@ -6,6 +6,7 @@ from services.classification.api import (
     classification,
     cumulative,
     draft,
+    forecast,
     hot_event,
     matrix,
     model,
@@ -15,5 +16,5 @@ from services.classification.api import (
 )
 
 router = APIRouter()
-for part in (classification, review, hot_event, cumulative, settled, matrix, draft, suggestion, model):
+for part in (classification, review, hot_event, cumulative, settled, forecast, matrix, draft, suggestion, model):
     router.include_router(part.router)

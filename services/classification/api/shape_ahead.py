@@ -60,3 +60,45 @@ class SimilarTickets(BaseModel):
     """The most alike first."""
 
     items: list[SettledTicket]
+
+
+class ForecastHour(BaseModel):
+    """An hour to come."""
+
+    at: datetime = Field(description="its beginning, UTC")
+    tickets: float = Field(description="expected")
+    agents: int = Field(description="the fewest who answer that share of the calls in time (Erlang C)")
+
+
+class ForecastCategory(BaseModel):
+    """A category's part of it."""
+
+    code: str
+    name: str
+    tickets: list[float] = Field(description="expected, in the same hours")
+
+
+class Forecast(BaseModel):
+    """By what is usual at that place in those hours of the week; outages and weather are not foreseen."""
+
+    place: str
+    category: str | None
+    hours: list[ForecastHour]
+    categories: list[ForecastCategory] = Field(description="those with the most tickets first")
+
+
+class ForecastGrievances(BaseModel):
+    """Opinions, suggestions and complaints about one situation."""
+
+    code: str
+    situation: Situation | None = Field(description="null: the matrix in force has it no more")
+    expected: float = Field(description="in the seven days from today on")
+    last: int = Field(description="in the seven days before today")
+    change: float = Field(description="expected against last")
+    rising: bool = Field(description="more in the last seven days than chance explains by the weeks before")
+
+
+class ForecastOfGrievances(BaseModel):
+    """Those expected most first."""
+
+    items: list[ForecastGrievances]

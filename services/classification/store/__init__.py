@@ -5,6 +5,7 @@ events, reviews.
 from services.classification.store import (
     cumulative,
     draft,
+    forecast,
     hot_event,
     registry,
     repeat,
@@ -18,6 +19,7 @@ from services.classification.store import (
 __all__ = [
     "cumulative",
     "draft",
+    "forecast",
     "hot_event",
     "registry",
     "repeat",
