@@ -7,7 +7,7 @@ from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Poison, Transaction
 from libs.shared.keep import timely
 from libs.shared.service import Running
-from services.classification import store, watch
+from services.classification import cumulation, store, watch
 from services.classification.current import Prediction, current
 from services.classification.domain import fact, rule
 from services.classification.domain.hot_event import BY
@@ -23,7 +23,8 @@ MASTER = "hot_event"  # who decided what the master of a hot event is
 async def predict(events: list[TicketReceived], running: Running) -> Sequence[Prediction]:
     """Read the tickets, off the event loop and outside any transaction."""
     predictions = await current(running).classify([event.ticket for event in events])
-    return await _masters(events, await _named_in_splitting(events, predictions, running), running)
+    masters = await _masters(events, await _named_in_splitting(events, predictions, running), running)
+    return await cumulation.named(events, masters, running)
 
 
 async def classify(events: list[TicketReceived], tx: Transaction) -> None:

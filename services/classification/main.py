@@ -1,6 +1,7 @@
 """classification: what it hears, says, serves and runs."""
 
 from libs.shared.contracts.classification import (
+    CumulativeProblemFound,
     HotEventClosed,
     HotEventDissolved,
     HotEventFolded,
@@ -12,15 +13,32 @@ from libs.shared.contracts.classification import (
     TicketClassified,
     TicketSplit,
 )
-from libs.shared.contracts.dispatch import CellDisputed
+from libs.shared.contracts.dispatch import CellDisputed, TicketAnswered, TicketReopened
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.service import Service
-from services.classification import api, current, figure, handlers, retention, schedule, suggestion, trial, watch
+from services.classification import (
+    api,
+    cumulation,
+    current,
+    figure,
+    handlers,
+    retention,
+    schedule,
+    settlement,
+    suggestion,
+    trial,
+    watch,
+)
 from services.classification.settings import ClassificationSettings
 
 service = Service(
     name="classification",
-    hears={TicketReceived: handlers.classify, CellDisputed: suggestion.hear},
+    hears={
+        TicketReceived: handlers.classify,
+        CellDisputed: suggestion.hear,
+        TicketAnswered: settlement.keep,
+        TicketReopened: settlement.reopen,
+    },
     prepares={TicketReceived: handlers.predict},
     says=(
         TicketClassified,
@@ -33,9 +51,18 @@ service = Service(
         HotEventFolded,
         HotEventDissolved,
         HotEventClosed,
+        CumulativeProblemFound,
     ),
     serves=api.router,
-    runs=(current.follow, current.look, trial.try_drafts, figure.watch, schedule.retrain, watch.run),
+    runs=(
+        current.follow,
+        current.look,
+        trial.try_drafts,
+        figure.watch,
+        schedule.retrain,
+        watch.run,
+        cumulation.run,
+    ),
     settings=ClassificationSettings,
     keeps=retention.KEEPS,
     opens=current.opened,

@@ -8,13 +8,13 @@ from typing import cast
 
 from prometheus_client import Counter
 
-from libs.shared.contracts.classification import HotEventFolded, TicketSplit
+from libs.shared.contracts.classification import CumulativeProblemFound, HotEventFolded, TicketSplit
 from libs.shared.contracts.intake import FieldError, TicketRejected
 from libs.shared.db import Transaction
 from libs.shared.service import Record
 from libs.shared.telemetry import log
 from services.intake import store
-from services.intake.command import division, folding, reception
+from services.intake.command import cumulative, division, folding, reception
 from services.intake.domain import stage
 from services.intake.domain.draft import Draft
 from services.intake.domain.stage import Fact
@@ -57,6 +57,11 @@ async def split(events: list[TicketSplit], tx: Transaction) -> None:
     """Register the parts of tickets that reviewers split; the tickets themselves end here."""
     await division.register(events, tx)
     await move(list(events), tx)
+
+
+async def foresee(events: list[CumulativeProblemFound], tx: Transaction) -> None:
+    """Register the proactive tickets of cumulative problems."""
+    await cumulative.register(events, tx)
 
 
 async def fold(events: list[HotEventFolded], tx: Transaction) -> None:

@@ -1,6 +1,12 @@
 """intake: what it hears, says, serves and receives."""
 
-from libs.shared.contracts.classification import HotEventFolded, ReviewRequested, TicketClassified, TicketSplit
+from libs.shared.contracts.classification import (
+    CumulativeProblemFound,
+    HotEventFolded,
+    ReviewRequested,
+    TicketClassified,
+    TicketSplit,
+)
 from libs.shared.contracts.dispatch import (
     ReturnRuled,
     TicketAnswered,
@@ -46,6 +52,7 @@ service = Service(
         NotificationSent: handlers.move,
         TicketClosed: handlers.move,
         TicketReopened: handlers.move,
+        CumulativeProblemFound: handlers.foresee,
         TicketMerged: handlers.move,
         TicketReleased: handlers.move,
     },

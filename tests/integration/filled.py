@@ -66,6 +66,15 @@ ROWS: Mapping[str, tuple[str, ...]] = {
             FROM generate_series(1, 1000) n""",
         f"""INSERT INTO hot_member SELECT id, CAST(lpad(to_hex(n % 1000 + 1), 32, '0') AS uuid), 0.5, t, 'b'
             FROM {BORN} b WHERE n % 2 = 0""",
+        f"""INSERT INTO settled SELECT id, CASE WHEN n % 3 = 0 THEN 's' ELSE 's' || n % 100 END,
+            '[{{"department": {{"code": "d", "name": "n"}}, "text": "x"}}]', t, CASE WHEN n % 50 = 0 THEN t END
+            FROM {BORN} b WHERE n % 2 = 0""",
+        f"INSERT INTO occasion SELECT n % 3000, id, t, 's', NULL, ARRAY[id], 1 FROM {BORN} b WHERE n % 2 = 0",
+        """INSERT INTO cumulative_problem SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid), n % 3000, 'r', 'n', 's', 'm',
+            '3201', NULL, NULL, 't', 't', '{}', 3, 3, 60, now(), now() + interval '60 days'
+            FROM generate_series(1, 6000) n""",
+        """INSERT INTO daily SELECT current_date - d, 's' || s, 9, 3 FROM generate_series(0, 90) d,
+            generate_series(1, 120) s""",
     ),
     "dispatch": (
         f"""INSERT INTO ticket (ticket_id, state, channel, external_ref, agent_id, title, text, star, sensitive,

@@ -40,7 +40,7 @@ OPEN: Mapping[str, str] = {
 }
 TABLES: Mapping[str, tuple[str, ...]] = {
     "intake": ("ticket", "ticket_stage", "amendment", "late_fact", "vault"),
-    "classification": ("ticket", "decision", "shadow", "hot_member"),
+    "classification": ("ticket", "decision", "shadow", "hot_member", "settled"),
     "dispatch": ("ticket", "work_order", "history", "return_case", "question", "amendment", "delivery", "diversion"),
     "sla_timer": ("ticket", "work_order", "clock"),
     "notification": ("notice", "delivery"),

@@ -163,3 +163,26 @@ class HotEventClosed(Event, topic=REFERENCE, key="hot_event_id"):
     hot_event_id: UUID
     members: int
     by: str  # "classification" or a principal
+
+
+class CumulativeProblemFound(Event, key="problem_id"):
+    """The same came so often at one place, or with one customer, that it is a problem of its own (累积问题).
+
+    It becomes a proactive ticket under the problem's id.
+    """
+
+    problem_id: UUID
+    rule: str  # code, of the matrix
+    name: str  # of the rule
+    situation: Situation  # of the ticket
+    area_code: str | None  # of the one place; None: it is about a customer
+    address: str | None  # masked; where it is counted by address
+    customer_id: str | None  # where it is counted by customer
+    star: Star  # the highest of the customers
+    sensitive: bool  # one of them is
+    title: str
+    text: str
+    tickets: tuple[UUID, ...]  # twenty at most, of the latest occasion first
+    count: int  # occasions: repeats, and all that came about one cause, count once
+    days: int  # in which they came
+    matrix_version: str

@@ -44,6 +44,7 @@ class Ticket(Contract):
     opened_at: datetime  # when the customer made the request, UTC
     split_from: UUID | None = None  # the ticket that a reviewer split, of which this is a part
     hot_event: UUID | None = None  # the hot event whose master this is: made by Zhida, for all its members
+    cumulative: UUID | None = None  # the cumulative problem that this is about: made by Zhida before anyone complains
 
 
 class TicketReceived(Event):

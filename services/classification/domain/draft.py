@@ -14,7 +14,17 @@ from .pack import CELLS
 
 Form: TypeAlias = dict[str, Any]
 Kind = Literal[
-    "situation", "category", "class", "department", "supervisor", "route", "calendar", "area", "rules", "matrix"
+    "situation",
+    "category",
+    "class",
+    "department",
+    "supervisor",
+    "route",
+    "calendar",
+    "area",
+    "cumulative",
+    "rules",
+    "matrix",
 ]
 Operation = Literal["set", "add", "remove"]
 SINGLE: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -27,6 +37,7 @@ LISTS: Final[Mapping[str, str]] = {
     "route": "routes",
     "calendar": "calendars",
     "area": "areas",
+    "cumulative": "cumulative",
 }
 COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "situation": ("category", *CELLS),
@@ -37,6 +48,7 @@ COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "route": ("name", "of", "instead_of", "areas", "executing", "stars", "sensitive", "on_duty", "off_duty"),
     "calendar": ("name", "hours", "off", "on"),
     "area": ("names",),
+    "cumulative": ("name", "of", "per", "times", "days", "digits", "apart_hours", "situation"),
     **SINGLE,
 }
 
@@ -202,7 +214,7 @@ def _remove(form: Form, change: Change) -> None:
     match change.kind:
         case "situation":
             _taken(form, change.code)
-        case "department" | "supervisor" | "route" | "calendar" | "area":
+        case "department" | "supervisor" | "route" | "calendar" | "area" | "cumulative":
             row = _row(form, change.kind, change.code)
             listed = form[LISTS[change.kind]]
             listed.remove(row)

@@ -177,13 +177,18 @@ def surest(arrivals: Iterable[Arrival]) -> str:
 
 
 def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
-    """How many tickets of a cell are usual in so many minutes of that hour (see `hour_of`).
+    """How many tickets of a cell are usual in so many minutes of that hour (see `hour_of`)."""
+    return max(FLOOR, rate(rows, hour) * minutes / 60)
+
+
+def rate(rows: Sequence[Usual], hour: int) -> float:
+    """How many tickets are usual in that hour (see `hour_of`), of a cell, or of several whose rows were added up.
 
     The hour's own mean counts the more the longer it is known; until then the mean of all hours does, in the first week
     that of the hours before this one, a day at least: what has just begun is not usual.
     """
     if not rows:
-        return FLOOR
+        return 0.0
     week, of_week = divmod(hour, HOURS)
     first = min(row.first_week for row in rows)
     age = max(0, week - first)
@@ -191,12 +196,10 @@ def expected(rows: Sequence[Usual], hour: int, minutes: int) -> float:
         known = 1 - KEEP**age
         past = {row.hour: _past(row, week) / known for row in rows}
         everywhere = sum(past.values()) / HOURS
-        rate = (age * past.get(of_week, 0.0) + everywhere) / (age + 1)
-    else:
-        before = [row for row in rows if row.hour < of_week]
-        hours = max(DAY, of_week - min((row.hour for row in before), default=of_week))
-        rate = sum(row.count for row in before) / hours
-    return max(FLOOR, rate * minutes / 60)
+        return (age * past.get(of_week, 0.0) + everywhere) / (age + 1)
+    before = [row for row in rows if row.hour < of_week]
+    hours = max(DAY, of_week - min((row.hour for row in before), default=of_week))
+    return sum(row.count for row in before) / hours
 
 
 def _past(row: Usual, week: int) -> float:

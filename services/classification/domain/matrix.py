@@ -9,6 +9,7 @@ from typing import Literal
 from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, ComplaintObject
 
+from .cumulative import CumulativeRule
 from .place import Area, Gazetteer
 from .route import TIMEZONE, Calendar, Route, covers
 from .rule import Rules
@@ -96,6 +97,7 @@ class Matrix:
     routes: tuple[Route, ...] = ()  # the first that fits decides
     timezone: str = TIMEZONE  # of the calendars
     areas: tuple[Area, ...] = ()  # gazetteer
+    cumulative: tuple[CumulativeRule, ...] = ()
 
     @cached_property
     def by_code(self) -> dict[str, int]:
@@ -147,7 +149,14 @@ class Matrix:
 
 def problems(matrix: Matrix) -> tuple[Problem, ...]:
     """Everything that keeps the matrix from being mutually exclusive and collectively exhaustive (MECE, source 000)."""
-    return (*_references(matrix), *_routes(matrix), *_repeats(matrix), *_overlaps(matrix), *_unused(matrix))
+    return (
+        *_references(matrix),
+        *_routes(matrix),
+        *_cumulative(matrix),
+        *_repeats(matrix),
+        *_overlaps(matrix),
+        *_unused(matrix),
+    )
 
 
 def _references(matrix: Matrix) -> Iterator[Problem]:
@@ -166,6 +175,21 @@ def _references(matrix: Matrix) -> Iterator[Problem]:
             yield Problem(f"{place}.executing", "a department stands there twice")
         if situation.supervisor not in supervisors:
             yield Problem(f"{place}.supervisor", f"unknown supervisor '{situation.supervisor}'")
+
+
+def _cumulative(matrix: Matrix) -> Iterator[Problem]:
+    """Rules of cumulative problems that name what is not there, or leave open what one place is."""
+    levels = {code for each in matrix.situations for code in (each.code, each.category, each.class_code)}
+    for rule in matrix.cumulative:
+        place = f"cumulative {rule.code}"
+        for code in sorted(set(rule.of) - levels):
+            yield Problem(f"{place}.of", f"there is no situation, category or class '{code}'")
+        if rule.per == "area" and rule.digits is None:
+            yield Problem(f"{place}.digits", "is missing: how many digits of the area code make one place")
+        if rule.per != "area" and rule.digits is not None:
+            yield Problem(f"{place}.digits", f"says nothing where occasions are counted per {rule.per}")
+        if rule.situation is not None and rule.situation not in matrix.by_code:
+            yield Problem(f"{place}.situation", f"there is no situation '{rule.situation}'")
 
 
 def _routes(matrix: Matrix) -> Iterator[Problem]:
@@ -212,6 +236,7 @@ def _repeats(matrix: Matrix) -> Iterator[Problem]:
         ("route code", [route.code for route in matrix.routes]),
         ("calendar code", [calendar.code for calendar in matrix.calendars]),
         ("area code", [area.code for area in matrix.areas]),
+        ("cumulative code", [rule.code for rule in matrix.cumulative]),
     )
     for kind, values in kinds:
         for value in sorted({value for value in values if values.count(value) > 1}):

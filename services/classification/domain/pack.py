@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star
 
+from .cumulative import LONGEST, CumulativeRule, Per
 from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
 from .place import Area
 from .route import TIMEZONE, Calendar, Hours, Route
@@ -202,6 +203,21 @@ class _RouteRow(_Row):
     off_duty: str | None = None
 
 
+_APART = CumulativeRule("", "", (), "area", 0, 0).apart_hours
+
+
+class _CumulativeRow(_Row):
+    code: str = Field(max_length=32)
+    name: str = Field(max_length=100)
+    of: Codes
+    per: Per
+    times: int = Field(ge=2, le=100)
+    days: int = Field(ge=1, le=LONGEST)
+    digits: int | None = Field(None, ge=2, le=12)
+    apart_hours: int = Field(_APART, ge=1, le=720)
+    situation: str | None = None
+
+
 class _Pack(_Row):
     name: str = Field(pattern=r"^[a-z0-9_]{1,64}$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
@@ -214,6 +230,7 @@ class _Pack(_Row):
     calendars: tuple[_CalendarRow, ...] = ()
     routes: tuple[_RouteRow, ...] = ()
     areas: tuple[_AreaRow, ...] = ()
+    cumulative: tuple[_CumulativeRow, ...] = ()
     rules: _RulesRow
 
 
@@ -299,7 +316,7 @@ def form(matrix: Matrix) -> dict[str, Any]:
 
 
 def _routes_form(matrix: Matrix) -> dict[str, Any]:
-    """What chooses departments by place, customer and time, and finds places; nothing where nothing does."""
+    """What chooses departments by place, customer and time, finds places and cumulative problems, where it is there."""
     calendars = [
         {
             "code": each.code,
@@ -316,7 +333,10 @@ def _routes_form(matrix: Matrix) -> dict[str, Any]:
         cells["areas"] = {prefix: list(codes) for prefix, codes in each.areas}
         routes.append({name: value for name, value in cells.items() if value not in (None, [], {})})
     areas = [{"code": each.code, "names": list(each.names)} for each in matrix.areas]
-    found = {"calendars": calendars, "routes": routes, "areas": areas}
+    cumulative = [
+        {name: _plain(value) for name, value in asdict(each).items() if value is not None} for each in matrix.cumulative
+    ]
+    found = {"calendars": calendars, "routes": routes, "areas": areas, "cumulative": cumulative}
     zone = {"timezone": matrix.timezone} if matrix.timezone != TIMEZONE else {}
     return zone | {name: rows for name, rows in found.items() if rows}
 
@@ -386,6 +406,10 @@ def _places(pack: _Pack) -> dict[str, Location]:
         here = ("routes", index)
         found |= {f"route {rule.code}": here, f"route code '{rule.code}'": here, f"route {rule.code}.of": (*here, "of")}
     found |= {f"area code '{area.code}'": ("areas", index) for index, area in enumerate(pack.areas)}
+    for index, counted in enumerate(pack.cumulative):
+        here, called = ("cumulative", index), f"cumulative {counted.code}"
+        found |= {f"cumulative code '{counted.code}'": here}
+        found |= {f"{called}.{key}": (*here, key) for key in ("of", "digits", "situation")}
     for index, calendar in enumerate(pack.calendars):
         here = ("calendars", index)
         found |= {f"calendar {calendar.code}": here, f"calendar code '{calendar.code}'": here}
@@ -463,6 +487,7 @@ def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
         routes=tuple(Route(**dict(row) | {"areas": tuple(row.areas.items())}) for row in pack.routes),
         timezone=pack.timezone,
         areas=tuple(Area(row.code, row.names) for row in pack.areas),
+        cumulative=tuple(CumulativeRule(**dict(row)) for row in pack.cumulative),
     )
     missing += [
         Problem(f"category {code}", "stands there more than once")

@@ -6,6 +6,7 @@
 | 部门, 督办 | a department with its role; a supervisor |
 | 规则 | a rule: which, of what, its words or its number |
 | 选路, 值班, 区域 | may be absent: a rule by place, customer and time; a duty calendar; an area and its names |
+| 累积 | may be absent: how often what adds up to a problem of its own |
 | 说明 | name, version, title (and time zone) of the pack |
 
 A column is found by its heading, Chinese or English. Departments may be given by name or code. Several values of a cell
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000  # of a sheet
 MATRIX, DEPARTMENTS, SUPERVISORS, RULES, ABOUT = "矩阵", "部门", "督办", "规则", "说明"
-ROUTES, CALENDARS, AREAS = "选路", "值班", "区域"
-OPTIONAL = (ROUTES, CALENDARS, AREAS)  # need not be there
+ROUTES, CALENDARS, AREAS, CUMULATIVE = "选路", "值班", "区域", "累积"
+OPTIONAL = (ROUTES, CALENDARS, AREAS, CUMULATIVE)  # need not be there
 LEVELS: Final = {
     "class_code": "一级编码",
     "class": "一级分类",
@@ -67,6 +68,17 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     CALENDARS: {"code": "编码", "name": "名称", "hours": "时段", "off": "休息", "on": "调休上班"},
     AREAS: {"code": "编码", "names": "名称"},
+    CUMULATIVE: {
+        "code": "编码",
+        "name": "名称",
+        "of": "适用",
+        "per": "按",
+        "times": "次数",
+        "days": "天数",
+        "digits": "区域位数",
+        "apart_hours": "相隔小时",
+        "situation": "主动工单情况",
+    },
     RULES: {"rule": "规则", "key": "项", "value": "值"},
     ABOUT: {"key": "项", "value": "值"},
 }
@@ -99,6 +111,9 @@ def read(data: bytes) -> Matrix:
     raw["areas"] = [row | {"names": _split(row.get("names", ""))} for _, row in book.rows(AREAS)]
     for index, (number, row) in enumerate(book.rows(AREAS)):
         book.put_row(("areas", index), AREAS, number, row)
+    raw["cumulative"] = [row | {"of": _split(row.get("of", ""), _departments)} for _, row in book.rows(CUMULATIVE)]
+    for index, (number, _) in enumerate(book.rows(CUMULATIVE)):
+        book.put_row(("cumulative", index), CUMULATIVE, number, COLUMNS[CUMULATIVE])
     raw["rules"] = _rules(book)
     raw["classes"] = _classes(book, raw["departments"], raw["supervisors"])
     try:
@@ -344,6 +359,7 @@ def write(raw: dict[str, Any]) -> bytes:
             (ROUTES, list(_flat_routes(raw))),
             (CALENDARS, list(_flat_calendars(raw))),
             (AREAS, [[row["code"], "\n".join(row.get("names", ()))] for row in raw.get("areas", ())]),
+            (CUMULATIVE, list(_flat_cumulative(raw))),
             (RULES, list(_flat_rules(raw["rules"]))),
             (ABOUT, [[key, raw[key]] for key in ("name", "version", "title", "timezone") if key in raw]),
         ):
@@ -415,6 +431,12 @@ def _flat_calendars(raw: dict[str, Any]) -> Iterator[list[Any]]:
             "on": "\n".join(row.get("on", ())),
         }
         yield [shown.get(key, "") for key in COLUMNS[CALENDARS]]
+
+
+def _flat_cumulative(raw: dict[str, Any]) -> Iterator[list[Any]]:
+    for row in raw.get("cumulative", ()):
+        shown = row | {"of": "、".join(row.get("of", ()))}
+        yield [shown.get(key, "") for key in COLUMNS[CUMULATIVE]]
 
 
 def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:

@@ -2,6 +2,30 @@
 events, reviews.
 """
 
-from services.classification.store import draft, hot_event, registry, repeat, review, shadow, suggestion, ticket
+from services.classification.store import (
+    cumulative,
+    draft,
+    forecast,
+    hot_event,
+    registry,
+    repeat,
+    review,
+    settled,
+    shadow,
+    suggestion,
+    ticket,
+)
 
-__all__ = ["draft", "hot_event", "registry", "repeat", "review", "shadow", "suggestion", "ticket"]
+__all__ = [
+    "cumulative",
+    "draft",
+    "forecast",
+    "hot_event",
+    "registry",
+    "repeat",
+    "review",
+    "settled",
+    "shadow",
+    "suggestion",
+    "ticket",
+]

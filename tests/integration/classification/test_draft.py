@@ -83,7 +83,9 @@ async def tried(h: Harness, client: httpx.AsyncClient, draft: Json) -> Json:
     return found
 
 
-async def test_cell_goes_from_draft_through_what_if_into_force_and_back(classification: Harness) -> None:
+async def test_a_version_lives_from_draft_through_what_if_into_force_and_is_rolled_back(
+    classification: Harness,
+) -> None:
     ticket = received("小区里要建变电站，离居民楼太近，请变电站重新选址", ticket_id=uuid7(datetime.now(UTC)))
     async with owner(classification) as zhao:
         [first] = await classification.hear(ticket)

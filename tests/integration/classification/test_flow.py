@@ -53,7 +53,7 @@ async def test_clear_ticket_is_classified_with_all_that_dispatch_needs(classific
     assert row.classified_at is not None
 
 
-async def test_unclear_ticket_waits_for_a_person(classification: Harness) -> None:
+async def test_below_the_confidence_threshold_a_ticket_waits_in_the_review_queue(classification: Harness) -> None:
     heard = received(UNCLEAR)
     *_, said = await classification.hear(heard)
     assert isinstance(said, ReviewRequested)

@@ -35,7 +35,9 @@ def found(events: list[Event]) -> list[tuple[Any, int]]:
     return [(each.repeat_of, each.repeats) for each in events if isinstance(each, TicketClassified)]
 
 
-async def test_same_customer_with_a_like_text_repeats_the_first_ticket_of_the_chain(classification: Harness) -> None:
+async def test_similar_text_of_the_same_customer_within_the_window_is_a_repeat_and_counted(
+    classification: Harness,
+) -> None:
     calls = [call(text, customer="c1", days_ago=3 - n) for n, text in enumerate((OUT, STILL, OUT))]
     first, *_ = calls
     said = [found(await classification.hear(each)) for each in calls]

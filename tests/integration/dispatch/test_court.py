@@ -76,7 +76,7 @@ async def test_a_return_after_acceptance_goes_back_to_accepted(world: World) -> 
     assert (await world.done("marketing", order, "ruling", decision="reject"))["state"] == "accepted"
 
 
-async def test_the_second_return_goes_to_the_supervisor_and_a_third_is_refused(world: World) -> None:
+async def test_at_most_one_return_per_work_order_reaches_the_executing_level(world: World) -> None:
     _, order = await returned(world)
     await world.done("marketing", order, "ruling", decision="reject")
     second = await world.done("meter", order, "return", **REASON)

@@ -1,6 +1,7 @@
 """A matrix alone, and with a model: situation, route, words, thresholds."""
 
 import csv
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -120,3 +121,14 @@ def test_decision_of_a_person_is_certain_and_keeps_what_the_person_said() -> Non
     assert (verdict.situation.code, verdict.probability, verdict.business_type) == ("E02-1", 1.0, "complaint")
     assert verdict.urgency == "urgent"
     assert fact.decided(ticket("", "触电了"), POWER, "E02-1", None, "normal").urgency == "normal"
+
+
+def test_classifying_and_the_cold_start_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("asks the network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    verdict = Classifier(packs.read("power_95598")).classify(ticket("没电", "家里突然没电了，电表不亮，请派人抢修"))
+    assert verdict.situation.code == "C04-1"

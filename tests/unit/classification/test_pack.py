@@ -233,10 +233,26 @@ CELL = "classes[0].groups[0].categories[0]"
         (twice_the_category, "category A01: stands there more than once"),
     ],
 )
-def test_wrong_cell_is_named(spoil: Callable[[dict[str, Any]], None], message: str) -> None:
+def test_a_matrix_that_is_not_mece_is_refused_with_the_wrong_cell_named(
+    spoil: Callable[[dict[str, Any]], None], message: str
+) -> None:
     raw = small()
     spoil(raw)
     assert any(fault.startswith(message) for fault in faults(raw)), faults(raw)
+
+
+@pytest.mark.parametrize("name", packs.names())
+def test_every_category_has_a_situation_and_every_situation_one_lead_and_an_executing_department(name: str) -> None:
+    matrix = packs.read(name)
+    leads = {department.code for department in matrix.departments if department.role == "lead"}
+    assert all(situation.lead in leads and situation.executing for situation in matrix.situations)
+    names = [situation.name for situation in matrix.situations]
+    phrases = [phrase.text for situation in matrix.situations for phrase in situation.phrases]
+    assert len(names) == len(set(names))
+    assert len(phrases) == len(set(phrases))
+    form = yaml.safe_load(packs.text(name))
+    categories = [each for c in form["classes"] for group in c["groups"] for each in group["categories"]]
+    assert {each["code"] for each in categories} == {situation.category for situation in matrix.situations}
 
 
 def test_everything_wrong_is_said_at_once() -> None:

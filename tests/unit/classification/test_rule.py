@@ -42,7 +42,7 @@ def test_business_type(chosen: BusinessType | None, text: str, usual: BusinessTy
         ("external", "接线员态度差", "internal", "external"),
     ],
 )
-def test_complaint_object(
+def test_object_of_a_complaint_is_internal_where_the_hotlines_own_staff_is_named(
     chosen: ComplaintObject | None, text: str, usual: ComplaintObject, expected: ComplaintObject
 ) -> None:
     assert rule.complaint_object(RULES, ticket(complaint_object=chosen), text, usual) == expected
@@ -78,7 +78,9 @@ def test_urgency(text: str, kind: BusinessType, sensitive: bool, usual: Urgency,
         ({"customer": Customer(sensitive=True)}, "多次反映", "complaint", 0, "high"),
     ],
 )
-def test_grievance_risk(fields: dict[str, Any], text: str, kind: BusinessType, repeats: int, expected: Risk) -> None:
+def test_grievance_risk_is_wording_repeats_channel_customer_and_type(
+    fields: dict[str, Any], text: str, kind: BusinessType, repeats: int, expected: Risk
+) -> None:
     points = rule.risk_points(RULES, ticket(**fields), text, kind)
     assert rule.risk(RULES, points, repeats) == expected
 

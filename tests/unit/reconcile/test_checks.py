@@ -33,7 +33,7 @@ ACCEPTED = "what was accepted is exactly one ticket"
 ANSWERS = "every answer names the ticket that stands in intake"
 UNACCEPTED = "what was not accepted is no ticket, or one where nobody knows; never two"
 SIGNPOSTS = "every reference leads to its ticket"
-STRAYS = "no ticket stands in intake that nobody offered, but parts of split ones and masters of hot events"
+STRAYS = "no ticket stands in intake that nobody offered, but parts of split ones and what Zhida makes itself"
 PARTS = "a ticket that was split became its parts, each once, and nothing else"
 INBOUND = "the inbound topic holds what was published, and nothing that nobody offered"
 REFUSALS = "what cannot be a ticket is refused, and nothing else is"
@@ -173,6 +173,8 @@ DOCTORED: list[tuple[str, str, Doctor]] = [
     (SIGNPOSTS, "a ticket that its reference does not lead to", drop("signpost", 0)),
     (SIGNPOSTS, "a reference that leads nowhere", drop("ticket", 0)),
     (STRAYS, "a ticket from nowhere", copy("ticket", 0, ticket=STRANGER, reference="x")),
+    (STRAYS, "a proactive ticket under another ticket's number", copy(
+        "ticket", 0, ticket=STRANGER, reference=f"proactive|cumulative-{TICKET}")),
     (PARTS, "a part of what was not split", change("ticket", 0, whole=STRANGER)),
     (INBOUND, "a published record that is nowhere", drop("inbound", 2)),
     (INBOUND, "a record that nobody published", add("inbound", partition=0, place=3, key="95598|Z", inside=True)),
@@ -461,3 +463,9 @@ async def test_findings_are_counted_beyond_those_that_are_told() -> None:
     run.tables["halt"] += [{"service": DISPATCH, "reason": "x"}] * 150
     report = await judged(run)
     assert (report.failed, len(report.findings)) == ({STOPPED: 150}, 100)
+
+
+async def test_a_proactive_ticket_that_zhida_made_of_a_cumulative_problem_is_no_stray() -> None:
+    run = a_run()
+    copy("ticket", 0, ticket=STRANGER, reference=f"proactive|cumulative-{STRANGER}")(run)
+    assert STRAYS not in (await judged(run)).failed

@@ -72,6 +72,7 @@ def upgrade() -> None:
         " repeats int NOT NULL DEFAULT 0, sketch bytea NOT NULL DEFAULT '') PARTITION BY RANGE (id)"
     )
     op.execute(f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 90, {VACUUM})")
+    op.execute("CREATE INDEX ticket_by_time ON ticket (classified_at) WHERE classified_at IS NOT NULL")
     op.execute("CREATE INDEX ticket_in_review ON ticket (id) WHERE state = 'review'")
     op.execute("CREATE INDEX ticket_repeats ON ticket (repeat_of, repeats) WHERE repeat_of IS NOT NULL")
     # The queue: a row goes with its decision.
@@ -138,11 +139,42 @@ def upgrade() -> None:
     )
     op.execute("CREATE TABLE hot_member_default PARTITION OF hot_member DEFAULT")
     op.execute("CREATE INDEX hot_member_of_event ON hot_member (hot_event_id, ticket_id)")
+    # Up to when what was classified has been counted; requests by the day they came, in the matrix's time zone.
+    op.execute(
+        "CREATE TABLE counted (single boolean PRIMARY KEY DEFAULT true CHECK (single), until timestamptz NOT NULL)"
+    )
+    op.execute(
+        "CREATE TABLE daily (day date, situation text, tickets int NOT NULL, grievances int NOT NULL,"
+        " PRIMARY KEY (day, situation)) WITH (fillfactor = 70)"
+    )
+    # Occasions that a rule counts, under rule and place (or customer); `began`: the ticket an occasion was found by.
+    op.execute(
+        "CREATE TABLE occasion (key bigint, began uuid, at timestamptz NOT NULL, situation text NOT NULL,"
+        " hot_event uuid, tickets uuid[] NOT NULL, requests int NOT NULL, PRIMARY KEY (key, began))"
+        " PARTITION BY RANGE (began)"
+    )
+    op.execute("CREATE TABLE occasion_default PARTITION OF occasion DEFAULT")
+    # Its id is that of the proactive ticket.
+    op.execute(
+        "CREATE TABLE cumulative_problem (problem_id uuid PRIMARY KEY, key bigint NOT NULL, rule text NOT NULL,"
+        " name text NOT NULL, situation text NOT NULL, matrix_version text NOT NULL, area_code text, address text,"
+        " customer_id text, title text NOT NULL, text text NOT NULL, tickets uuid[] NOT NULL, count int NOT NULL,"
+        " times int NOT NULL, days int NOT NULL, found_at timestamptz NOT NULL, over_at timestamptz NOT NULL)"
+    )
+    op.execute("CREATE INDEX cumulative_problem_open ON cumulative_problem (key, over_at)")
+    # What fixed answered tickets; reopened ones were not fixed by it.
+    op.execute(
+        "CREATE TABLE settled (ticket_id uuid PRIMARY KEY, situation text NOT NULL, answers jsonb NOT NULL,"
+        " answered_at timestamptz NOT NULL, reopened_at timestamptz) PARTITION BY RANGE (ticket_id)"
+    )
+    op.execute("CREATE TABLE settled_default PARTITION OF settled DEFAULT WITH (fillfactor = 90)")
+    op.execute("CREATE INDEX settled_lately ON settled (situation, answered_at) WHERE reopened_at IS NULL")
 
 
 def downgrade() -> None:
     """Drop them."""
     op.execute(
-        "DROP TABLE hot_member, hot_event, usual, arrival, trace, shadow, decision, review, ticket, trial,"
+        "DROP TABLE settled, cumulative_problem, occasion, daily, counted, hot_member, hot_event,"
+        " usual, arrival, trace, shadow, decision, review, ticket, trial,"
         " draft_change, draft, suggestion, activation, training, model, matrix"
     )
