@@ -41,7 +41,6 @@ def evaluate(
     """How often the classifier gives each row its label. Raises LabelError where the matrix does not know a label."""
     names = tuple(sorted(set(labels)))
     covered = [list(indices) for indices in label_situations(classifier.matrix, names)]
-    rules = classifier.matrix.rules.review
     rows: NDArray[np.float64] = np.zeros((len(texts), len(names)))
     sure = np.zeros(len(texts), bool)
     spent = 0.0
@@ -50,7 +49,7 @@ def evaluate(
         judged = classifier.judge(Reading.of(title, text))
         spent += time.thread_time() - began
         rows[number] = [judged.probabilities[indices].sum() for indices in covered]
-        sure[number] = judged.probability >= rules.probability and judged.margin >= rules.margin
+        sure[number] = classifier.is_sure(judged)
         progress(1)
     right = np.array([names[best] == label for best, label in zip(rows.argmax(axis=1), labels, strict=True)])
     return Evaluation(
