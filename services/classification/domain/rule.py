@@ -31,10 +31,10 @@ class PairRule:
     chosen: float = 60.0  # times likelier is the type that the agent chose
     spoken: float = 20.0  # times likelier is a type that its words speak for, where `words` does not say
     other: float = 0.02  # times a situation comes as another type, against once as its usual one; else `comes_as`
-    words: Shares = (("complaint", 60.0), ("report", 60.0), ("fault", 40.0), ("suggestion", 40.0), ("inquiry", 6.0))
+    words: Shares = (("complaint", 60.0), ("report", 60.0), ("suggestion", 40.0), ("fault", 6.0), ("inquiry", 6.0))
     comes_as: tuple[tuple[BusinessType, Shares], ...] = (
         ("inquiry", (("service_request", 0.3), ("complaint", 0.3), ("opinion", 0.2), ("suggestion", 0.1))),
-        ("opinion", (("inquiry", 0.6), ("complaint", 0.3), ("suggestion", 0.2), ("report", 0.1), ("fault", 0.1))),
+        ("opinion", (("inquiry", 0.6), ("complaint", 0.3), ("suggestion", 0.2), ("report", 0.1), ("fault", 0.3))),
         ("suggestion", (("opinion", 0.5), ("inquiry", 0.2), ("complaint", 0.2))),
         ("complaint", (("opinion", 0.5), ("report", 0.1), ("fault", 0.1), ("inquiry", 0.03))),
         ("report", (("complaint", 0.3), ("opinion", 0.2))),

@@ -145,7 +145,12 @@ async def test_every_ticket_keeps_the_version_that_classified_it(classification:
 async def test_draft_with_faults_names_them_and_is_not_published(classification: Harness) -> None:
     async with owner(classification) as zhao:
         draft = await opened(zhao)
-        new = {"op": "add", "kind": "department", "code": "night", "value": {"name": "夜班", "role": "executing"}}
+        new = {
+            "op": "add",
+            "kind": "department",
+            "code": "night",
+            "value": {"name": "夜班", "role": "executing", "posts": [{"name": "值班员"}]},
+        }
         changed = (await change(zhao, draft, new)).json()
         assert changed["problems"] == [{"place": "department night", "reason": "no situation leads to it"}]
         path = f"drafts/{draft['draft_id']}"
@@ -359,7 +364,8 @@ async def test_draft_lives_by_command_too(classification: Harness, tmp_path: Pat
     )
     changes = tmp_path / "changes.yaml"
     changes.write_text(
-        "- {op: add, kind: department, code: night, value: {name: 夜班, role: executing}}\n", encoding="utf-8"
+        "- {op: add, kind: department, code: night, value: {name: 夜班, role: executing, posts: [{name: 值班员}]}}\n",
+        encoding="utf-8",
     )
     assert "fault: department night" in await good(classification, *draft, "change", "1", changes)
     refused = await command(classification, *draft, "publish", "1")
