@@ -111,6 +111,7 @@ def export_matrix(path: Path, version: str | None, pack: str | None) -> None:
 @click.option("--lead", required=True, help="Name of the department that leads every category to begin with.")
 @click.option("--executing", required=True, help="Name of the one that executes.")
 @click.option("--supervisor", required=True, help="Name of who is told when a ticket is late.")
+@click.option("--post", default="值班员", show_default=True, help="Duty post of both departments.")
 def new_matrix(categories: Path, path: Path, **start: str) -> None:
     """Begin a pack from any three-level list: a CSV file whose last three columns are the levels.
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from services.classification import packs
 from libs.shared.contracts.intake import BusinessType
+from services.classification import packs
 from services.classification.domain import linear, pack, training
 from services.classification.domain.classifier import Classifier
 from services.classification.domain.evaluation import compare, evaluate
