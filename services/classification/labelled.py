@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.shared.contracts.intake import BusinessType
+from services.classification.domain.pair import NAMES
+
 LABELS = ("situation", "label", "department", "category")  # columns looked for where none is named, in this order
 TEXTS = (("title", "text"), ("text",), ("tokens",), ("title", "body"), ("title", "content"), ("body",), ("content",))
 GROUPS = ("group", "dup_group")
+TYPES = ("business_type", "业务类型", "诉求类型")
 FIELD_LIMIT = 10_000_000  # characters
 SHOWN = 10  # lines that are named in a message
 
@@ -25,6 +29,7 @@ class Labelled:
     labels: tuple[str, ...]
     groups: tuple[str, ...] | None  # None: no file has a column of groups
     notes: tuple[str, ...]  # what was read and what was left out
+    types: tuple[BusinessType | None, ...] | None = None  # None: no file has a column of business types
 
     @property
     def whole(self) -> list[str]:
@@ -44,6 +49,7 @@ def read(
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     group_column: str | None = None,
+    type_column: str | None = None,
     labels_wanted: bool = True,
 ) -> Labelled:
     """The rows of these files; columns not named are found by their usual names. Where labels are not wanted each row's
@@ -55,6 +61,7 @@ def read(
     texts: list[str] = []
     labels: list[str] = []
     groups: list[str] = []
+    types: list[BusinessType | None] = []
     notes: list[str] = []
     grouped = False
     for path in paths:
@@ -62,7 +69,8 @@ def read(
         wanted = tuple(text_columns) or next((each for each in TEXTS if set(each) <= set(header)), ())
         label = (label_column or next((name for name in LABELS if name in header), None)) if labels_wanted else ""
         group = group_column or next((name for name in GROUPS if name in header), None)
-        missing = [name for name in (*wanted, label, group) if name and name not in header]
+        kind = type_column or next((name for name in TYPES if name in header), None)
+        missing = [name for name in (*wanted, label, group, kind) if name and name not in header]
         if missing or not wanted or label is None:
             sought = "text or label" if labels_wanted else "text"
             what = f"no column {', '.join(missing)}" if missing else f"no column of {sought} found by its name"
@@ -81,13 +89,21 @@ def read(
             key = (row.get(group) or "").strip() if group else ""
             groups.append(f"{path}:{key}" if key else f"{path}:line {line}")
             grouped = grouped or bool(key)
+            types.append(NAMES.get((row.get(kind) or "").strip()) if kind else None)
         said = f", label from {label}" if label else ""
         notes.append(f"{path}: {len(found) - len(left_out)} rows, text from {'+'.join(wanted)}{said}")
         if left_out:
             some = ", ".join(map(str, left_out[:SHOWN])) + (" …" if len(left_out) > SHOWN else "")
             lacking = "text or label" if labels_wanted else "text"
             notes.append(f"{path}: {len(left_out)} rows without {lacking} left out (lines {some})")
-    return Labelled(tuple(titles), tuple(texts), tuple(labels), tuple(groups) if grouped else None, tuple(notes))
+    return Labelled(
+        tuple(titles),
+        tuple(texts),
+        tuple(labels),
+        tuple(groups) if grouped else None,
+        tuple(notes),
+        tuple(types) if any(types) else None,
+    )
 
 
 def rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.classification.beside import Beside
-from services.classification.domain.claim import Claim
+from services.classification.domain.claim import Heard
 from services.classification.domain.evaluation import Comparison, Evaluation
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.score import Report
@@ -66,6 +66,11 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
     yield from report_lines(evaluation.report)
     share, right = evaluation.sure
     yield f"without a person: {share:.1%} of the tickets, {right:.2%} of them right"
+    if pair := evaluation.pair:
+        yield (
+            f"{pair.rows} rows with a business type: type right {pair.type:.2%}, label and type {pair.pair:.2%}, "
+            f"calibration error {pair.calibration_error:.4f}"
+        )
     yield f"{evaluation.milliseconds:.3f} ms of processor time a ticket"
 
 
@@ -124,14 +129,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
 
 
-def claim_lines(claims: Sequence[Claim], tickets: int) -> Iterator[str]:
-    """Which situations claim the same tickets, the most first."""
-    yield f"{len(claims)} pairs of situations with different routes claim the same of {tickets} tickets"
-    for each in claims[:MOST]:
+def heard_lines(heard: Heard) -> Iterator[str]:
+    """Which situations claim the same tickets, which take the most, which none."""
+    yield f"{len(heard.claims)} pairs of situations with different routes claim the same of {heard.tickets} tickets"
+    for each in heard.claims[:MOST]:
         one, other = each.situations
         yield f"{each.tickets:8}  {one} '{each.phrases[0]}' and {other} '{each.phrases[1]}'   such as {each.example}"
-    if len(claims) > MOST:
-        yield f"          and {len(claims) - MOST} pairs more"
+    if len(heard.claims) > MOST:
+        yield f"          and {len(heard.claims) - MOST} pairs more"
+    yield f"{heard.silent} tickets hold no phrase; situations that speak loudest in the most of the others:"
+    for taken in heard.taken[:MOST]:
+        yield f"{taken.tickets:8}  {taken.situation}   '{taken.phrase}' in {taken.by_phrase}"
+    yield f"{len(heard.never)} situations in none: {', '.join(heard.never)}"
 
 
 def agreement_lines(found: Beside) -> Iterator[str]:

@@ -29,7 +29,14 @@ async def matrix_in_force(
         title=matrix.title,
         model_version=now.model_version,
         departments=[
-            shape.MatrixDepartment(code=each.code, name=each.name, role=each.role) for each in matrix.departments
+            shape.MatrixDepartment(
+                code=each.code,
+                name=each.name,
+                role=each.role,
+                posts=[shape.MatrixPost(name=post.name, hours=post.hours, inbox=post.inbox) for post in each.posts],
+                webhook=each.webhook,
+            )
+            for each in matrix.departments
         ],
         situations=[
             shape.MatrixSituation(

@@ -64,7 +64,7 @@ class Judged(BaseModel):
     complaint_object: ComplaintObject
     urgency: Urgency
     risk: Risk = Field(description="grievance risk (投诉倾向)")
-    probability: float = Field(description="that these departments and this SLA class are right, 0-1")
+    probability: float = Field(description="that these departments, this SLA class and this business type are right, 0-1")
     margin: float = Field(description="to the second best, 0-1")
     words: list[str] = Field(description="what spoke for it, strongest first")
     matrix_version: str
@@ -128,10 +128,20 @@ class MatrixSituation(BaseModel):
     complaint_object: ComplaintObject
 
 
+class MatrixPost(BaseModel):
+    """A duty post of a department."""
+
+    name: str
+    hours: str = Field(description="such as 08:30-17:30; empty: round the clock")
+    inbox: bool = Field(description="reads the inbox; else by telephone only")
+
+
 class MatrixDepartment(Department):
-    """A department and whether it may lead."""
+    """A department, whether it may lead, and who of it is on duty."""
 
     role: str
+    posts: list[MatrixPost]
+    webhook: bool = Field(description="takes work orders by a system of its own")
 
 
 class MatrixView(BaseModel):

@@ -27,13 +27,13 @@ from services.classification.commands.run import (
 )
 from services.classification.current import NotLoaded, classifier_of, current
 from services.classification.domain import skeleton
-from services.classification.domain.claim import claims
+from services.classification.domain.claim import heard
 from services.classification.domain.classifier import Classifier
 from services.classification.domain.matrix import Matrix, MatrixError
 from services.classification.domain.pack import form
 from services.classification.domain.text import Reading
 from services.classification.domain.what_if import Outcome
-from services.classification.show import claim_lines, matrix_lines, outcome_lines
+from services.classification.show import heard_lines, matrix_lines, outcome_lines
 
 
 def _files(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,7 +49,7 @@ def _files(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def matrix() -> None:
-    """The responsibility matrix: begin, check, what-if, draft, load, show, export, put in force again."""
+    """The responsibility matrix: begin, validate, what-if, draft, load, show, export, put in force again."""
 
 
 for command in (draft_commands.group, history.settled_history):
@@ -66,12 +66,12 @@ def load_matrix(pack: str, by: str, reason: str) -> None:
     click.echo(f"in force: {version}")
 
 
-@matrix.command("check")
+@matrix.command("validate")
 @click.argument("pack", metavar="NAME|FILE")
 @_files
-def check_matrix(pack: str, files: tuple[Path, ...], text_columns: str) -> None:
-    """Say everything that is wrong with a pack, and with --tickets which situations claim the same tickets; changes
-    nothing.
+def validate_matrix(pack: str, files: tuple[Path, ...], text_columns: str) -> None:
+    """Say everything that is wrong with a pack, by the line or cell of its file; with --tickets also which situations
+    claim the same tickets, which take the most and which none. Changes nothing. (`check` is the same.)
     """
     try:
         found = registry.read_pack(pack)
@@ -82,8 +82,11 @@ def check_matrix(pack: str, files: tuple[Path, ...], text_columns: str) -> None:
     if named:
         with Progress(console=Console(stderr=True)) as progress:
             readings = ((name, Reading.of(each["title"], each["text"])) for name, each in progress.track(named))
-            both = claims(found, readings)
-        click.echo("\n".join(claim_lines(both, len(named))))
+            said = heard(found, readings)
+        click.echo("\n".join(heard_lines(said)))
+
+
+matrix.add_command(validate_matrix, "check")
 
 
 @matrix.command("export")
@@ -108,11 +111,12 @@ def export_matrix(path: Path, version: str | None, pack: str | None) -> None:
 @click.option("--lead", required=True, help="Name of the department that leads every category to begin with.")
 @click.option("--executing", required=True, help="Name of the one that executes.")
 @click.option("--supervisor", required=True, help="Name of who is told when a ticket is late.")
+@click.option("--post", default="值班员", show_default=True, help="Duty post of both departments.")
 def new_matrix(categories: Path, path: Path, **start: str) -> None:
     """Begin a pack from any three-level list: a CSV file whose last three columns are the levels.
 
     Each category has one situation with its own name for a signal phrase. What is still to be done is printed; edit
-    FILE (YAML, or a workbook where it ends in .xlsx), then `check` and `load` it.
+    FILE (YAML, or a workbook where it ends in .xlsx), then `validate` and `load` it.
     """
     if path.exists():
         raise click.ClickException(f"{path} exists already")

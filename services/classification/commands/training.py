@@ -117,6 +117,7 @@ def _learn(data: labelled.Labelled, matrix: Matrix) -> "Trained":
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_columns
+@click.option("--type-column", help="Column with the business type; found by its usual names without it.")
 @click.option("--model", "version", help="Default: the model in force. `none`: the matrix alone.")
 @click.option("--model-file", type=click.Path(path_type=Path), help="A file of `train --out`; uses no database.")
 @click.option("--pack", help="With --model-file, or alone: judge this pack, without a database.")
@@ -130,14 +131,19 @@ def evaluate(
     label_column: str | None,
     group_column: str | None,
     *,
+    type_column: str | None,
     version: str | None,
     model_file: Path | None,
     pack: str | None,
     as_json: bool,
     plots: Path | None,
 ) -> None:
-    """Classify labelled FILES (CSV) and compare: accuracy, F1, confusion, coverage, calibration, time a ticket."""
-    data = _labelled(files, text_columns, label_column, group_column)
+    """Classify labelled FILES (CSV) and compare: accuracy, F1, confusion, coverage, calibration, time a ticket; and
+    the business type where the files have one.
+    """
+    data = read_files(
+        files, text_columns, label_column=label_column, group_column=group_column, type_column=type_column
+    )
 
     async def in_database(running: Running) -> Classifier:
         in_force = await store.registry.in_force(running)
@@ -154,7 +160,12 @@ def evaluate(
         with Progress(console=Console(stderr=True)) as progress:
             task = progress.add_task("classifying", total=len(data.texts))
             found = evaluation.evaluate(
-                classifier, data.titles, data.texts, data.labels, lambda count: progress.advance(task, count)
+                classifier,
+                data.titles,
+                data.texts,
+                data.labels,
+                lambda count: progress.advance(task, count),
+                types=data.types,
             )
     except (LabelError, linear.ModelError, OSError, Poison) as error:
         raise click.ClickException(str(error)) from None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from libs.shared.contracts.classification import Risk, Urgency
 from libs.shared.contracts.intake import BusinessType, ComplaintObject, Ticket
 
-from . import rule
+from . import pair, rule
 from .linear import REASONS, Model, softmax
 from .matrix import Matrix, Situation
 from .signal import Signals
@@ -28,12 +28,13 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What text alone says."""
+    """What text and the agent's choice of a business type say."""
 
     best: int  # index of the situation
+    business_type: BusinessType
     probabilities: Probabilities  # of every situation
-    probability: float  # of the best situation's route
-    margin: float  # to the second best route
+    probability: float  # of the pair: the best situation's route, and the business type
+    margin: float  # to the second best pair
     words: tuple[str, ...]
 
 
@@ -42,8 +43,8 @@ class Verdict:
     """What is known of a ticket after reading it."""
 
     situation: Situation
-    probability: float  # that the route (lead, executing departments, SLA class) is right, 0-1
-    margin: float  # to the second best route
+    probability: float  # that route (lead, executing departments, SLA class) and business type are right, 0-1
+    margin: float  # to the second best pair of them
     words: tuple[str, ...]  # what spoke for it, strongest first; never a number
     candidates: tuple[tuple[str, float], ...]  # situation code and probability, best first
     business_type: BusinessType
@@ -83,37 +84,39 @@ class Classifier:
         routes: dict[object, list[int]] = defaultdict(list)
         for index, situation in enumerate(matrix.situations):
             routes[situation.route].append(index)
-        self._routes = [np.array(indices) for indices in routes.values()]
-        self._route_of = np.empty(len(matrix.situations), np.intp)  # by situation
-        for number, indices in enumerate(self._routes):
-            self._route_of[indices] = number
+        route_of = np.empty(len(matrix.situations), np.intp)
+        for number, indices in enumerate(routes.values()):
+            route_of[indices] = number
+        usual = np.array([pair.TYPES.index(each.business_type) for each in matrix.situations], np.intp)
+        self._pairs = pair.Pairs(matrix.rules.pair, usual, route_of)
 
-    def judge(self, reading: Reading) -> Judged:
-        """Probability of every situation and of the best route."""
+    def judge(self, reading: Reading, chosen: BusinessType | None = None) -> Judged:
+        """The best pair of situation and business type; `chosen`: the type that the agent chose."""
         heard = self._signals.listen(reading)
         probabilities = softmax(heard.scores / SOFTNESS)
         words: tuple[str, ...] = ()
         if self.model:
             by_label, words = self.model.predict(reading)
             probabilities = self._combine(probabilities, by_label)
-        sums = np.bincount(self._route_of, probabilities)
-        first, *others = np.argsort(-sums)[:2]
-        route = self._routes[first]
-        best = int(route[probabilities[route].argmax()])
+        spoken = pair.evidence(self.matrix.rules, reading.whole, chosen)
+        found = self._pairs.decide(probabilities, spoken)
+        of_type = (spoken.word,) if spoken.word_type == found.type else ()
+        every = dict.fromkeys((*heard.phrases.get(found.situation, ()), *words))
         return Judged(
-            best=best,
-            probabilities=probabilities,
-            probability=min(float(sums[first]), 1.0),
-            margin=float(sums[first] - (sums[others[0]] if others else 0.0)),
-            words=tuple(dict.fromkeys((*heard.phrases.get(best, ()), *words)))[:REASONS],
+            best=found.situation,
+            business_type=found.type,
+            probabilities=found.probabilities,
+            probability=found.probability,
+            margin=found.margin,
+            words=tuple(dict.fromkeys((*list(every)[: REASONS - len(of_type)], *of_type))),
         )
 
     def classify(self, ticket: Ticket, reading: Reading | None = None) -> Verdict:
         """The verdict on one ticket; `reading`: of its title and text, where somebody has read it already."""
         reading = reading or Reading.of(ticket.title, ticket.text)
-        judged = self.judge(reading)
+        judged = self.judge(reading, ticket.business_type)
         situation, rules, text = self.matrix.situations[judged.best], self.matrix.rules, reading.whole
-        kind = rule.business_type(rules, ticket, text, situation.business_type)
+        kind = judged.business_type
         points = rule.risk_points(rules, ticket, text, kind)
         ranked = [(self.matrix.situations[i].code, float(judged.probabilities[i])) for i in _best(judged.probabilities)]
         return Verdict(
@@ -126,8 +129,17 @@ class Classifier:
             complaint_object=rule.complaint_object(rules, ticket, text, situation.complaint_object),
             urgency=rule.urgency(rules, ticket, text, kind, situation.urgency),
             risk=rule.risk(rules, points),
-            sure=judged.probability >= rules.review.probability and judged.margin >= rules.review.margin,
+            sure=self.is_sure(judged, ticket.business_type),
             points=points,
+        )
+
+    def is_sure(self, judged: Judged, chosen: BusinessType | None = None) -> bool:
+        """Whether no person need be asked; the agent is never overruled without one."""
+        review = self.matrix.rules.review
+        return (
+            judged.probability >= review.probability
+            and judged.margin >= review.margin
+            and chosen in (None, judged.business_type)
         )
 
     def _combine(self, matrix_says: Probabilities, model_says: Probabilities) -> Probabilities:

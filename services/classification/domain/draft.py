@@ -28,7 +28,7 @@ Kind = Literal[
 ]
 Operation = Literal["set", "add", "remove"]
 SINGLE: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "rules": ("business_types", "internal_words", "urgent_words", "risk", "review"),
+    "rules": ("business_types", "internal_words", "urgent_words", "risk", "review", "repeat", "hot_event", "pair"),
     "matrix": ("title", "version", "timezone"),
 }
 LISTS: Final[Mapping[str, str]] = {
@@ -43,7 +43,7 @@ COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "situation": ("category", *CELLS),
     "category": ("class", "group", "name"),
     "class": ("name",),
-    "department": ("name", "role"),
+    "department": ("name", "role", "posts", "webhook"),
     "supervisor": ("name",),
     "route": ("name", "of", "instead_of", "areas", "executing", "stars", "sensitive", "on_duty", "off_duty"),
     "calendar": ("name", "hours", "off", "on"),

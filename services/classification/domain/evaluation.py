@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.shared.contracts.intake import BusinessType
+
 from .classifier import Classifier, label_situations
 from .feature import counts
 from .group import digest, groups
 from .linear import Model
-from .score import Report, report
+from .score import Report, calibration_error, report
 from .text import Reading
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ class Evaluation:
     report: Report
     milliseconds: float  # of processor time per ticket
     sure: tuple[float, float]  # share above the review thresholds, and how much of it is right
+    pair: "PairScore | None" = None  # where rows have a business type
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """Of the rows that have a business type: how much is right of what was said without knowing it."""
+
+    rows: int
+    type: float
+    pair: float  # label and type
+    calibration_error: float  # mean distance of the pair's probability from how often it is right, by bins
 
 
 def evaluate(
@@ -37,27 +50,44 @@ def evaluate(
     texts: Sequence[str],
     labels: Sequence[str],
     progress: Callable[[int], None],
+    *,
+    types: Sequence[BusinessType | None] | None = None,
 ) -> Evaluation:
-    """How often the classifier gives each row its label. Raises LabelError where the matrix does not know a label."""
+    """How often the classifier gives each row its label, and its business type where `types` has one.
+
+    Raises: LabelError where the matrix does not know a label.
+    """
     names = tuple(sorted(set(labels)))
     covered = [list(indices) for indices in label_situations(classifier.matrix, names)]
-    rules = classifier.matrix.rules.review
     rows: NDArray[np.float64] = np.zeros((len(texts), len(names)))
     sure = np.zeros(len(texts), bool)
     spent = 0.0
+    kinds: list[tuple[BusinessType, float]] = []
     for number, (title, text) in enumerate(zip(titles, texts, strict=True)):
         began = time.thread_time()
         judged = classifier.judge(Reading.of(title, text))
         spent += time.thread_time() - began
         rows[number] = [judged.probabilities[indices].sum() for indices in covered]
-        sure[number] = judged.probability >= rules.probability and judged.margin >= rules.margin
+        kinds.append((judged.business_type, judged.probability))
+        sure[number] = classifier.is_sure(judged)
         progress(1)
     right = np.array([names[best] == label for best, label in zip(rows.argmax(axis=1), labels, strict=True)])
     return Evaluation(
         report(labels, rows, names),
         spent * 1000 / max(1, len(texts)),
         (float(sure.mean()), float(right[sure].mean()) if sure.any() else 0.0),
+        _pair(kinds, types, right) if types and any(types) else None,
     )
+
+
+def _pair(
+    said: Sequence[tuple[BusinessType, float]], types: Sequence[BusinessType | None], right: NDArray[np.bool_]
+) -> PairScore:
+    typed = np.array([kind is not None for kind in types])
+    same = np.array([kind == wanted for (kind, _), wanted in zip(said, types, strict=True)])[typed]
+    both = same & right[typed]
+    sure = np.array([probability for _, probability in said])[typed]
+    return PairScore(int(typed.sum()), float(same.mean()), float(both.mean()), calibration_error(sure, both))
 
 
 @dataclass(frozen=True, slots=True)

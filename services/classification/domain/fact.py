@@ -8,7 +8,7 @@ from libs.shared.contracts.classification import Candidate, Department, ReviewRe
 from libs.shared.contracts.classification import Situation as SaidSituation
 from libs.shared.contracts.intake import BusinessType, Ticket
 
-from . import place, route, rule
+from . import pair, place, route, rule
 from .classifier import Verdict
 from .matrix import Matrix, Situation
 from .repeat import NONE, Repeat
@@ -101,7 +101,7 @@ def decided(
     """A person's decision as a verdict: certain; what the person left open is found as for any ticket."""
     found = matrix.situations[matrix.by_code[code]]
     text = whole(ticket.title, ticket.text)
-    kind = business_type or rule.business_type(matrix.rules, ticket, text, found.business_type)
+    kind = business_type or pair.business_type(matrix.rules, ticket, text, found.business_type)
     points = rule.risk_points(matrix.rules, ticket, text, kind)
     return Verdict(
         situation=found,

@@ -39,12 +39,23 @@ class MatrixError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """A duty post (值班岗) of a department: picks up the phone, and reads the inbox unless by telephone only."""
+
+    name: str
+    hours: str = ""  # 08:30-17:30; "": round the clock
+    inbox: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Department:
     """A department; only one with the role `lead` may lead, any may execute."""
 
     code: str
     name: str
     role: Role
+    posts: tuple[Post, ...] = ()
+    webhook: bool = False  # has a system of its own that takes work orders; its address is known to dispatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,7 @@ def problems(matrix: Matrix) -> tuple[Problem, ...]:
         *_repeats(matrix),
         *_overlaps(matrix),
         *_unused(matrix),
+        *_unmanned(matrix),
     )
 
 
@@ -244,10 +256,8 @@ def _repeats(matrix: Matrix) -> Iterator[Problem]:
 
 
 def _overlaps(matrix: Matrix) -> Iterator[Problem]:
-    """Two phrases of which one covers the other: a text with the longer one would speak for both situations."""
-    claims = [
-        (situation, phrase, "…".join(phrase.pieces)) for situation in matrix.situations for phrase in situation.phrases
-    ]
+    """Two phrases of which one covers the other: a ticket with the longer one would speak for both situations."""
+    claims = [(situation, phrase, phrase.example) for situation in matrix.situations for phrase in situation.phrases]
     for situation, phrase, _ in claims:
         first = phrase.pieces[0]
         for other, its, whole in claims:
@@ -260,7 +270,8 @@ def _overlaps(matrix: Matrix) -> Iterator[Problem]:
             else:
                 yield Problem(
                     f"situation {other.code}.phrases",
-                    f"'{its.text}' is claimed by situation {situation.code} too, with '{phrase.text}'",
+                    f"'{its.text}' is claimed by situation {situation.code} too, with '{phrase.text}': "
+                    f"both claim a ticket that says “{its.example}”",
                 )
 
 
@@ -272,3 +283,20 @@ def _unused(matrix: Matrix) -> Iterator[Problem]:
             yield Problem(f"department {department.code}", "no situation leads to it")
         elif department.role == "lead" and all(department.code != situation.lead for situation in matrix.situations):
             yield Problem(f"department {department.code}", "has the role lead and leads nothing")
+    supervising = {situation.supervisor for situation in matrix.situations}
+    for supervisor in matrix.supervisors:
+        if supervisor.code not in supervising:
+            yield Problem(f"supervisor {supervisor.code}", "no situation names it")
+
+
+def _unmanned(matrix: Matrix) -> Iterator[Problem]:
+    """Departments that nobody answers for, or that no work order reaches."""
+    for department in matrix.departments:
+        place = f"department {department.code}"
+        if not department.posts:
+            yield Problem(f"{place}.posts", "has no duty post")
+        elif not department.webhook and not any(post.inbox for post in department.posts):
+            yield Problem(f"{place}.posts", "cannot be reached: it has no webhook, and no duty post reads the inbox")
+        names = [post.name for post in department.posts]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield Problem(f"{place}.posts", f"duty post '{name}' stands there twice")

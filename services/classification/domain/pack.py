@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import date
@@ -16,10 +17,10 @@ from libs.shared.contracts.classification import JoinPolicy, SlaClass, Urgency
 from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star
 
 from .cumulative import LONGEST, CumulativeRule, Per
-from .matrix import Department, Matrix, MatrixError, Problem, Role, Situation, Supervisor, problems
+from .matrix import Department, Matrix, MatrixError, Post, Problem, Role, Situation, Supervisor, problems
 from .place import Area
 from .route import TIMEZONE, Calendar, Hours, Route
-from .rule import HotEventRule, RepeatRule, ReviewRule, RiskRule, RiskWords, Rules, TypeWords
+from .rule import HotEventRule, PairRule, RepeatRule, ReviewRule, RiskRule, RiskWords, Rules, TypeWords
 from .text import Phrase, normal
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
@@ -82,10 +83,28 @@ class _ClassRow(_Row):
     groups: tuple[_GroupRow, ...] = Field(min_length=1)
 
 
+# A cell of a sheet holds a post on one line: its name, then its hours, then whether it is by telephone only.
+_after_name = re.compile(r"\s(\d\d:\d\d-\d\d:\d\d|仅电话)$")
+
+
+def _post_name(name: str) -> str:
+    if _after_name.search(name):
+        raise ValueError("ends as hours or 仅电话 do: give them as hours, and inbox: false")
+    return name
+
+
+class _PostRow(_Row):
+    name: Annotated[Word, Field(max_length=50), AfterValidator(_post_name)]
+    hours: str | None = Field(None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")
+    inbox: bool = True
+
+
 class _DepartmentRow(_Row):
     code: str = Field(pattern=r"^[a-z0-9_-]{1,64}$")
     name: str = Field(max_length=100)
     role: Role
+    posts: tuple[_PostRow, ...] = Field((), max_length=20)
+    webhook: bool = False
 
 
 class _SupervisorRow(_Row):
@@ -146,6 +165,19 @@ class _HotEventRow(_Row):
     fold_from: int = Field(_HOT_EVENT.fold_from, ge=0, le=100_000)
 
 
+_PAIR = PairRule()
+_Times = Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class _PairRow(_Row):
+    chosen: _Times = _PAIR.chosen
+    spoken: _Times = _PAIR.spoken
+    other: _Share = _PAIR.other
+    words: dict[BusinessType, _Times] = Field(default_factory=dict)
+    comes_as: dict[BusinessType, dict[BusinessType, _Share]] = Field(default_factory=dict)
+
+
 class _RulesRow(_Row):
     business_types: tuple[_TypeRow, ...] = ()
     internal_words: tuple[Word, ...] = ()
@@ -154,6 +186,7 @@ class _RulesRow(_Row):
     review: _ReviewRow
     repeat: _RepeatRow = _RepeatRow()
     hot_event: _HotEventRow = _HotEventRow()
+    pair: _PairRow | None = None
 
 
 class _HoursRow(_Row):
@@ -308,11 +341,20 @@ def form(matrix: Matrix) -> dict[str, Any]:
         "version": matrix.edition,
         "title": matrix.title,
         "supervisors": [{"code": each.code, "name": each.name} for each in matrix.supervisors],
-        "departments": [{"code": each.code, "name": each.name, "role": each.role} for each in matrix.departments],
+        "departments": [_department(each) for each in matrix.departments],
         "classes": classes,
         **_routes_form(matrix),
         "rules": _rules_form(matrix.rules),
     }
+
+
+def _department(department: Department) -> dict[str, Any]:
+    posts = []
+    for post in department.posts:
+        hours = {"hours": post.hours} if post.hours else {}
+        posts.append({"name": post.name, **hours, **({} if post.inbox else {"inbox": False})})
+    webhook = {"webhook": True} if department.webhook else {}
+    return {"code": department.code, "name": department.name, "role": department.role, "posts": posts, **webhook}
 
 
 def _routes_form(matrix: Matrix) -> dict[str, Any]:
@@ -402,6 +444,7 @@ def _places(pack: _Pack) -> dict[str, Location]:
         kind = "department" if isinstance(each, _DepartmentRow) else "supervisor"
         here: Location = (f"{kind}s", index if kind == "department" else index - len(pack.departments))
         found |= {f"{kind} {each.code}": here, f"{kind} code '{each.code}'": here, f"{kind} name '{each.name}'": here}
+        found[f"{kind} {each.code}.posts"] = (*here, "posts")
     for index, rule in enumerate(pack.routes):
         here = ("routes", index)
         found |= {f"route {rule.code}": here, f"route code '{rule.code}'": here, f"route {rule.code}.of": (*here, "of")}
@@ -476,7 +519,16 @@ def _matrix(pack: _Pack) -> tuple[Matrix, tuple[Problem, ...]]:
         name=pack.name,
         edition=pack.version,
         title=pack.title,
-        departments=tuple(Department(row.code, row.name, row.role) for row in pack.departments),
+        departments=tuple(
+            Department(
+                row.code,
+                row.name,
+                row.role,
+                tuple(Post(post.name, post.hours or "", post.inbox) for post in row.posts),
+                row.webhook,
+            )
+            for row in pack.departments
+        ),
         supervisors=tuple(Supervisor(row.code, row.name) for row in pack.supervisors),
         situations=tuple(situations),
         rules=_rules(pack.rules),
@@ -536,6 +588,19 @@ def _rules(row: _RulesRow) -> Rules:
         ),
         repeat=RepeatRule(**row.repeat.model_dump()),
         hot_event=HotEventRule(**row.hot_event.model_dump()),
+        pair=_pair(row.pair),
+    )
+
+
+def _pair(row: _PairRow | None) -> PairRule:
+    if row is None:
+        return _PAIR
+    return PairRule(
+        chosen=row.chosen,
+        spoken=row.spoken,
+        other=row.other,
+        words=tuple(row.words.items()),
+        comes_as=tuple((usual, tuple(others.items())) for usual, others in row.comes_as.items() if others),
     )
 
 
@@ -565,4 +630,15 @@ def _rules_form(rules: Rules) -> dict[str, Any]:
         },
         **({"repeat": asdict(rules.repeat)} if rules.repeat != _REPEAT else {}),
         **({"hot_event": asdict(rules.hot_event)} if rules.hot_event != _HOT_EVENT else {}),
+        **({"pair": _pair_form(rules.pair)} if rules.pair != _PAIR else {}),
+    }
+
+
+def _pair_form(pair: PairRule) -> dict[str, Any]:
+    return {
+        "chosen": pair.chosen,
+        "spoken": pair.spoken,
+        "other": pair.other,
+        "words": dict(pair.words),
+        "comes_as": {usual: dict(others) for usual, others in pair.comes_as},
     }

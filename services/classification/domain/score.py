@@ -77,7 +77,7 @@ def report(truth: Sequence[str], probabilities: NDArray[np.float64], names: Sequ
         labels=tuple(scores),
         coverage=coverage,
         calibration=calibration,
-        calibration_error=sum(abs(said - is_) * rows for said, is_, rows in calibration) / len(true),
+        calibration_error=calibration_error(sure, right),
         confusion=tuple(
             (*pair, rows)
             for pair, rows in Counter(
@@ -85,6 +85,11 @@ def report(truth: Sequence[str], probabilities: NDArray[np.float64], names: Sequ
             ).most_common()
         ),
     )
+
+
+def calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Mean distance, by rows, of what is said from how often it is right (expected calibration error)."""
+    return sum(abs(said - is_) * rows for said, is_, rows in _calibration(sure, right)) / len(right)
 
 
 def _calibration(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float, int], ...]:

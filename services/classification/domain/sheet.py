@@ -3,7 +3,7 @@
 | sheet | a row |
 |---|---|
 | 矩阵 | a situation: three levels (left empty or merged: as above), the situation, who leads, executes, supervises, … |
-| 部门, 督办 | a department with its role; a supervisor |
+| 部门, 督办 | a department with its role, its duty posts and whether it has a webhook; a supervisor |
 | 规则 | a rule: which, of what, its words or its number |
 | 选路, 值班, 区域 | may be absent: a rule by place, customer and time; a duty calendar; an area and its names |
 | 累积 | may be absent: how often what adds up to a problem of its own |
@@ -52,7 +52,7 @@ SITUATION: Final = {
 }
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     MATRIX: LEVELS | SITUATION,
-    DEPARTMENTS: {"code": "编码", "name": "名称", "role": "角色"},
+    DEPARTMENTS: {"code": "编码", "name": "名称", "role": "角色", "posts": "值班岗", "webhook": "系统接口"},
     SUPERVISORS: {"code": "编码", "name": "名称"},
     ROUTES: {
         "code": "编码",
@@ -92,6 +92,8 @@ WIDTHS: Final = {"description": 40, "phrases": 30, "value": 60, "class": 14, "gr
 _parts = re.compile(r"[\n;；]")
 _departments = re.compile(r"[\n;；、,，]")
 _area = re.compile(r"[:：]")
+_telephone = re.compile(r"\s+仅电话$")
+_clock = re.compile(r"\s+(\d\d:\d\d-\d\d:\d\d)$")
 
 Row = tuple[int, dict[str, str]]  # its number in the sheet, and its cells by column
 
@@ -104,9 +106,11 @@ def read(data: bytes) -> Matrix:
         book.put((key,), ABOUT, number, "value")
     raw: dict[str, Any] = {key: value for key, (_, value) in about.items()}
     for field, sheet in (("departments", DEPARTMENTS), ("supervisors", SUPERVISORS)):
-        raw[field] = [row for _, row in book.rows(sheet)]
-        for index, (number, row) in enumerate(book.rows(sheet)):
-            book.put_row((field, index), sheet, number, row)
+        raw[field] = [dict(row) for _, row in book.rows(sheet)]
+        for index, (number, _) in enumerate(book.rows(sheet)):
+            book.put_row((field, index), sheet, number, COLUMNS[sheet])
+    for row in raw["departments"]:
+        row["posts"] = [_post(line) for line in _split(row.get("posts", ""))]
     raw |= {"calendars": _calendars(book), "routes": _routes(book, raw["departments"])}
     raw["areas"] = [row | {"names": _split(row.get("names", ""))} for _, row in book.rows(AREAS)]
     for index, (number, row) in enumerate(book.rows(AREAS)):
@@ -216,6 +220,15 @@ def _text(value: Any) -> str:
 
 def _split(text: str, between: re.Pattern[str] = _parts) -> list[str]:
     return [part.strip() for part in between.split(text) if part.strip()]
+
+
+def _post(line: str) -> dict[str, Any]:
+    """A duty post: `配网专责`, `配网专责 08:30-17:30`, `调度台 仅电话` (by telephone only: it reads no inbox)."""
+    rest, *by_telephone = _telephone.split(line)
+    name, *hours = _clock.split(rest)
+    found: dict[str, Any] = {"name": name}
+    found |= {"hours": hours[0]} if hours else {}
+    return found | ({"inbox": False} if by_telephone else {})
 
 
 def _classes(book: _Book, departments: list[dict[str, str]], supervisors: list[dict[str, str]]) -> list[dict[str, Any]]:
@@ -329,12 +342,19 @@ def _rules(book: _Book) -> dict[str, Any]:
                 field = rule.replace("review_", "") + "_minutes"
                 here = ("rules", "review", field, key)
                 rules["review"].setdefault(field, {})[key] = value
-            case "risk" | "review" | "repeat" | "hot_event" if key:
+            case "pair_words":
+                here = ("rules", "pair", "words", key)
+                rules.setdefault("pair", {}).setdefault("words", {})[key] = value
+            case "pair_comes_as":
+                usual, _, other = key.partition("/")
+                here = ("rules", "pair", "comes_as", usual, other)
+                rules.setdefault("pair", {}).setdefault("comes_as", {}).setdefault(usual, {})[other] = value
+            case "risk" | "review" | "repeat" | "hot_event" | "pair" if key:
                 rules.setdefault(rule, {})[key] = value
             case _:
                 known = (
                     "business_type, internal_words, urgent_words, risk, risk_channel, risk_words, review, "
-                    "review_channel, review_star, repeat"
+                    "review_channel, review_star, repeat, pair, pair_words, pair_comes_as"
                 )
                 cell = f"sheet {RULES}, row {number}"
                 book.faults.append(
@@ -354,7 +374,7 @@ def write(raw: dict[str, Any]) -> bytes:
     try:
         for name, rows in (
             (MATRIX, list(_flat(raw))),
-            (DEPARTMENTS, [list(row.values()) for row in raw["departments"]]),
+            (DEPARTMENTS, list(_flat_departments(raw))),
             (SUPERVISORS, [list(row.values()) for row in raw["supervisors"]]),
             (ROUTES, list(_flat_routes(raw))),
             (CALENDARS, list(_flat_calendars(raw))),
@@ -388,6 +408,18 @@ def _flat(raw: dict[str, Any]) -> Iterator[list[str]]:
                     }
                     levels = (each_class["code"], each_class["name"], group["name"], category["code"], category["name"])
                     yield [*levels, *(shown.get(key) or "" for key in SITUATION)]
+
+
+def _flat_departments(raw: dict[str, Any]) -> Iterator[list[str]]:
+    for row in raw["departments"]:
+        posts = [
+            " ".join(
+                [each["name"], *filter(None, (each.get("hours"),)), *([] if each.get("inbox", True) else ["仅电话"])]
+            )
+            for each in row.get("posts", ())
+        ]
+        webhook = "true" if row.get("webhook") else ""
+        yield [row["code"], row.get("name", ""), row.get("role", ""), "\n".join(posts), webhook]
 
 
 def _names(rows: list[dict[str, str]]) -> dict[str, str]:
@@ -456,6 +488,14 @@ def _flat_rules(rules: dict[str, Any]) -> Iterator[list[Any]]:
             yield ["review", key, value]
     for rule in ("repeat", "hot_event"):
         yield from ([rule, key, value] for key, value in rules.get(rule, {}).items())
+    for key, value in rules.get("pair", {}).items():
+        if key == "words":
+            yield from (["pair_words", kind, times] for kind, times in value.items())
+        elif key == "comes_as":
+            pairs = ((f"{usual}/{other}", share) for usual, others in value.items() for other, share in others.items())
+            yield from (["pair_comes_as", pair, share] for pair, share in pairs)
+        else:
+            yield ["pair", key, value]
 
 
 def _sheet(sheet: "Worksheet", columns: Mapping[str, str], rows: list[list[Any]]) -> None:

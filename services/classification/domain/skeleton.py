@@ -22,6 +22,7 @@ class Start:
     executing: str
     supervisor: str
     sla_class: str = "maintenance"
+    post: str = "值班员"  # duty post of both departments
 
 
 def read(data: bytes) -> list[tuple[str, str, str]]:
@@ -99,8 +100,8 @@ def form(categories: Sequence[tuple[str, str, str]], start: Start) -> dict[str, 
         "title": start.title,
         "supervisors": [{"code": "supervisor", "name": start.supervisor}],
         "departments": [
-            {"code": "lead", "name": start.lead, "role": "lead"},
-            {"code": "executing", "name": start.executing, "role": "executing"},
+            {"code": "lead", "name": start.lead, "role": "lead", "posts": [{"name": start.post}]},
+            {"code": "executing", "name": start.executing, "role": "executing", "posts": [{"name": start.post}]},
         ],
         "classes": classes,
         "rules": {

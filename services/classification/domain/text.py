@@ -98,10 +98,14 @@ class Phrase:
             return self.pieces[0] in text
         return all(piece in text for piece in self.pieces) and self.pattern.search(text) is not None
 
+    @property
+    def example(self) -> str:
+        """The shortest ticket that has it, its pieces a comma apart."""
+        return "，".join(self.pieces)
+
     def covers(self, other: "Phrase") -> bool:
-        """Whether every text that has `other` has this one too, so that the two cannot be told apart."""
-        rest = iter(other.pieces)
-        return len(self.pieces) <= len(other.pieces) and all(any(mine in its for its in rest) for mine in self.pieces)
+        """Whether the shortest ticket that has `other` has this one too, so that the two cannot be told apart."""
+        return self.occurs_in(other.example)
 
 
 def contains_any(text: str, needles: Iterable[str]) -> bool:

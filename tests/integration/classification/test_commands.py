@@ -74,7 +74,7 @@ async def test_exported_matrix_comes_back_as_it_was(classification: Harness, tmp
     version = (await good(classification, "matrix", "list")).split()[0]
     for name in ("matrix.xlsx", "matrix.yaml"):
         assert version in await good(classification, "matrix", "export", tmp_path / name)
-        assert version in await good(None, "matrix", "check", tmp_path / name)
+        assert version in await good(None, "matrix", "validate", tmp_path / name)
         assert f"in force: {version}" in await good(classification, "matrix", "load", tmp_path / name)
     assert len(await classification.rows("SELECT 1 FROM activation")) == 1
 
@@ -84,7 +84,8 @@ async def test_new_pack_says_what_is_still_to_be_done(tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("一级,二级,三级\n供电,停电,停电\n供电,停电,计划停电\n", encoding="utf-8")
     made = await good(None, "matrix", "new", listed, tmp_path / "new.xlsx", *names)
-    assert "'计划停电' is claimed by situation C1-01-1 too, with '停电' (sheet 矩阵, cell I3)" in made
+    claimed = "'计划停电' is claimed by situation C1-01-1 too, with '停电': both claim a ticket that says “计划停电”"
+    assert f"{claimed} (sheet 矩阵, cell I3)" in made
     again = await command(None, "matrix", "new", listed, tmp_path / "new.xlsx", *names)
     assert "exists already" in again.output
     listed.write_text("一级,二级,三级\n供电,,停电\n", encoding="utf-8")
@@ -125,16 +126,29 @@ async def test_what_if_of_a_file_needs_no_database(tmp_path: Path) -> None:
     assert "--against needs --tickets" in alone.output
     both = tmp_path / "both.csv"
     both.write_text("text\n公交车司机甩客，还有油烟扰民\n", encoding="utf-8")
-    checked = await good(None, "matrix", "check", "city_12345", "--tickets", both)
+    checked = await good(None, "matrix", "validate", "city_12345", "--tickets", both)
     assert "pairs of situations with different routes claim the same of 1 tickets" in checked
     assert "such as #1" in checked
+    assert "situations in none: U01-1," in checked
+
+
+async def test_department_without_a_duty_post_is_named_by_its_line_or_cell(tmp_path: Path) -> None:
+    form = pack.form(packs.read("power_95598"))
+    form["departments"][1]["posts"] = []
+    form["departments"][2]["posts"] = [{"name": "调度台", "inbox": False}]
+    for name in ("bad.yaml", "bad.xlsx"):
+        packs.write(tmp_path / name, form)
+        said = (await command(None, "matrix", "validate", tmp_path / name)).output
+        place = "(sheet 部门, cell D3)" if name.endswith("xlsx") else "(line "
+        assert f"department marketing.posts: has no duty post {place}" in said
+        assert "department production.posts: cannot be reached" in said
 
 
 async def test_bad_pack_changes_nothing_and_says_everything(classification: Harness, tmp_path: Path) -> None:
     await current(classification.running).refresh()
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: x\nclasses: []\n", encoding="utf-8")
-    for arguments in (("matrix", "load", bad), ("matrix", "check", bad)):
+    for arguments in (("matrix", "load", bad), ("matrix", "validate", bad), ("matrix", "check", bad)):
         result = await command(classification, *arguments)
         assert result.exit_code == 1
         assert "classes: Tuple should have at least 1 item" in result.output

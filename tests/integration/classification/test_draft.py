@@ -147,7 +147,12 @@ async def test_every_ticket_keeps_the_version_that_classified_it(classification:
 async def test_draft_with_faults_names_them_and_is_not_published(classification: Harness) -> None:
     async with owner(classification) as zhao:
         draft = await opened(zhao)
-        new = {"op": "add", "kind": "department", "code": "night", "value": {"name": "夜班", "role": "executing"}}
+        new = {
+            "op": "add",
+            "kind": "department",
+            "code": "night",
+            "value": {"name": "夜班", "role": "executing", "posts": [{"name": "值班员"}]},
+        }
         changed = (await change(zhao, draft, new)).json()
         assert changed["problems"] == [{"place": "department night", "reason": "no situation leads to it"}]
         path = f"drafts/{draft['draft_id']}"
@@ -159,6 +164,22 @@ async def test_draft_with_faults_names_them_and_is_not_published(classification:
             assert answer.json()["errors"] == [{"field": "department night", "reason": "no situation leads to it"}]
         mended = await change(zhao, changed, EXECUTING | {"value": ["night"]})
         assert mended.json() == {"draft_id": draft["draft_id"], "revision": 3, "problems": []}
+
+
+async def test_duty_posts_of_a_draft_are_cells_and_a_department_without_them_is_named(classification: Harness) -> None:
+    async with owner(classification) as zhao:
+        draft = await opened(zhao)
+        cell = {"op": "set", "kind": "department", "code": "planning", "cell": "posts"}
+        emptied = (await change(zhao, draft, cell | {"value": []})).json()
+        assert emptied["problems"] == [{"place": "department planning.posts", "reason": "has no duty post"}]
+        unread = (await change(zhao, emptied, cell | {"value": [{"name": "值班台", "inbox": False}]})).json()
+        [fault] = unread["problems"]
+        assert fault["reason"] == "cannot be reached: it has no webhook, and no duty post reads the inbox"
+        refused = await change(zhao, unread, cell | {"value": [{"name": "值班台", "hours": "8-17"}]})
+        assert refused.status_code == 422
+        assert "posts[0].hours" in str(refused.json())
+        mended = (await change(zhao, unread, cell | {"value": [{"name": "值班台", "hours": "08:00-24:00"}]})).json()
+        assert mended["problems"] == []
 
 
 async def test_draft_that_was_not_tried_out_as_it_is_is_not_published(classification: Harness) -> None:
@@ -361,7 +382,8 @@ async def test_draft_lives_by_command_too(classification: Harness, tmp_path: Pat
     )
     changes = tmp_path / "changes.yaml"
     changes.write_text(
-        "- {op: add, kind: department, code: night, value: {name: 夜班, role: executing}}\n", encoding="utf-8"
+        "- {op: add, kind: department, code: night, value: {name: 夜班, role: executing, posts: [{name: 值班员}]}}\n",
+        encoding="utf-8",
     )
     assert "fault: department night" in await good(classification, *draft, "change", "1", changes)
     refused = await command(classification, *draft, "publish", "1")

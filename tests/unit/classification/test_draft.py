@@ -90,7 +90,12 @@ def test_category_goes_with_its_last_situation(form: Form) -> None:
 
 
 def test_fault_of_a_draft_is_told_and_may_be_mended_by_the_next_change(form: Form) -> None:
-    new = Change("add", "department", "night_watch", value={"name": "夜间值守", "role": "executing"})
+    new = Change(
+        "add",
+        "department",
+        "night_watch",
+        value={"name": "夜间值守", "role": "executing", "posts": [{"name": "值班员"}]},
+    )
     begun = apply(form, [new])
     assert faults(begun) == ["department night_watch: no situation leads to it"]
     mended = apply(begun, [Change("set", "situation", "A01-1", "executing", ["night_watch"])])

@@ -35,6 +35,14 @@ def test_named_columns_go_before_usual_ones(tmp_path: Path) -> None:
     assert found.groups == (f"{path}:g1",)
 
 
+def test_business_types_are_read_by_their_chinese_or_english_names_and_others_left_open(tmp_path: Path) -> None:
+    path = written(tmp_path, "text,department,业务类型\n一,甲,投诉\n二,甲,fault\n三,甲,其他\n")
+    assert read([path]).types == ("complaint", "fault", None)
+    assert read([written(tmp_path, "text,department\n一,甲\n", "none.csv")]).types is None
+    with pytest.raises(FileError, match="no column kind"):
+        read([path], type_column="kind")
+
+
 def test_rows_without_text_or_label_are_left_out_by_line(tmp_path: Path) -> None:
     found = read([written(tmp_path, 'text,department\n停电,甲\n,甲\n"两\n行",乙\n停电, \n')])
     assert found.labels == ("甲", "乙")

@@ -9,11 +9,16 @@ import yaml
 
 from services.classification import packs
 from services.classification.domain import pack, sheet
+from services.classification.domain.classifier import Classifier
 from services.classification.domain.matrix import MatrixError
 from services.classification.domain.rule import HotEventRule, RepeatRule
+from services.classification.domain.text import Reading
 
 POWER = pack.read(packs.text("power_95598"))
 CITY = pack.read(packs.text("city_12345"))
+
+
+POSTS = [{"name": "值班员"}]
 
 
 def small() -> dict[str, Any]:
@@ -24,8 +29,8 @@ def small() -> dict[str, Any]:
         "title": "小矩阵",
         "supervisors": [{"code": "boss", "name": "局长"}],
         "departments": [
-            {"code": "grid", "name": "电网部", "role": "lead"},
-            {"code": "crew", "name": "抢修班", "role": "executing"},
+            {"code": "grid", "name": "电网部", "role": "lead", "posts": POSTS},
+            {"code": "crew", "name": "抢修班", "role": "executing", "posts": [{"name": "抢修班长"}, {"name": "班员"}]},
         ],
         "defaults": {
             "lead": "grid",
@@ -191,7 +196,7 @@ def no_situations(raw: dict[str, Any]) -> None:
 
 
 def idle_department(raw: dict[str, Any]) -> None:
-    raw["departments"].append({"code": "idle", "name": "闲置部", "role": "lead"})
+    raw["departments"].append({"code": "idle", "name": "闲置部", "role": "lead", "posts": POSTS})
 
 
 def twice_the_category(raw: dict[str, Any]) -> None:
@@ -202,6 +207,17 @@ def twice_the_category(raw: dict[str, Any]) -> None:
             "situations": [{"code": "A02-1", "name": "另", "description": "另", "phrases": ["另外的"]}],
         }
     )
+
+
+def posts(*found: dict[str, Any], **cells: Any) -> Callable[[dict[str, Any]], None]:
+    def apply(raw: dict[str, Any]) -> None:
+        raw["departments"][1] = {**raw["departments"][1], "posts": list(found), **cells}
+
+    return apply
+
+
+def idle_supervisor(raw: dict[str, Any]) -> None:
+    raw["supervisors"].append({"code": "idle", "name": "闲置"})
 
 
 CELL = "classes[0].groups[0].categories[0]"
@@ -220,7 +236,8 @@ CELL = "classes[0].groups[0].categories[0]"
         (change("phrases", ["电"]), "situation A01-1.phrases: '电' is too short: two characters at least"),
         (
             change("phrases", ["变压器冒火"]),
-            "situation A01-1.phrases: '变压器冒火' is claimed by situation A01-2 too, with '冒火'",
+            "situation A01-1.phrases: '变压器冒火' is claimed by situation A01-2 too, with '冒火': "
+            "both claim a ticket that says “变压器冒火” (line ",
         ),
         (change("phrases", ["没电", "家里没电"]), "situation A01-1.phrases: '家里没电' says no more than '没电'"),
         (change("executing", []), f"{CELL}.situations[0].executing (A01-1): Tuple should have at least 1 item"),
@@ -230,6 +247,19 @@ CELL = "classes[0].groups[0].categories[0]"
         (no_lead, "situation A01-1.lead: is given at no level"),
         (no_situations, f"{CELL}.situations (A01): Tuple should have at least 1 item"),
         (idle_department, "department idle: no situation leads to it"),
+        (idle_supervisor, "supervisor idle: no situation names it"),
+        (posts(), "department crew.posts: has no duty post (line "),
+        (
+            posts({"name": "调度台", "inbox": False}),
+            "department crew.posts: cannot be reached: it has no webhook, and no duty post reads the inbox (line ",
+        ),
+        (posts({"name": "甲"}, {"name": "甲"}), "department crew.posts: duty post '甲' stands there twice (line "),
+        (posts({"name": "甲", "hours": "8-17"}), "departments[1].posts[0].hours (甲): String should match pattern"),
+        (
+            posts({"name": "甲 仅电话"}),
+            "departments[1].posts[0].name (甲 仅电话): Value error, ends as hours or 仅电话 do",
+        ),
+        (posts({"name": "甲", "phone": "1"}), "departments[1].posts[0].phone (甲): Extra inputs are not permitted"),
         (twice_the_category, "category A01: stands there more than once"),
     ],
 )
@@ -253,6 +283,55 @@ def test_every_category_has_a_situation_and_every_situation_one_lead_and_an_exec
     form = yaml.safe_load(packs.text(name))
     categories = [each for c in form["classes"] for group in c["groups"] for each in group["categories"]]
     assert {each["code"] for each in categories} == {situation.category for situation in matrix.situations}
+@pytest.mark.parametrize(
+    ("phrase", "other", "ticket"),
+    [
+        ("停电没有通知", "停电…通知", "停电没有通知"),
+        ("小区停电…物业没有通知", "停电…通知", "小区停电，物业没有通知"),
+        ("停电…通知…物业", "停电…物业", "停电，通知，物业"),
+    ],
+)
+def test_phrases_with_a_gap_that_claim_the_same_tickets_are_named_with_one(
+    phrase: str, other: str, ticket: str
+) -> None:
+    raw = small()
+    change("phrases", [phrase])(raw)
+    change("phrases", [other], at=1)(raw)
+    [fault] = faults(raw)
+    assert f"'{phrase}' is claimed by situation A01-2 too, with '{other}'" in fault
+    assert f"“{ticket}”" in fault
+
+
+def test_phrases_that_only_share_characters_are_no_overlap() -> None:
+    raw = small()
+    change("phrases", ["停电…通知", "没有来电"])(raw)
+    change("phrases", ["通知…停电", "来电显示"], at=1)(raw)
+    pack.read(yaml.safe_dump(raw))
+
+
+def test_department_with_a_webhook_needs_nobody_who_reads_the_inbox() -> None:
+    raw = small()
+    posts({"name": "调度台", "hours": "08:00-24:00", "inbox": False}, webhook=True)(raw)
+    matrix = pack.read(yaml.safe_dump(raw))
+    assert matrix.departments[1].webhook
+    assert pack.read(pack.write(pack.form(matrix))) == matrix
+    assert sheet.read(sheet.write(pack.form(matrix))) == matrix
+
+
+@pytest.mark.parametrize("name", packs.names())
+def test_every_department_of_a_pack_is_manned_and_reads_its_inbox(name: str) -> None:
+    for department in packs.read(name).departments:
+        assert any(post.inbox and not post.hours for post in department.posts), f"{department.code} at night"
+
+
+@pytest.mark.parametrize("name", packs.names())
+def test_every_situation_of_a_pack_is_reached_by_each_of_its_own_phrases(name: str) -> None:
+    matrix = packs.read(name)
+    classifier = Classifier(matrix)
+    for situation in matrix.situations:
+        for phrase in situation.phrases:
+            best = classifier.judge(Reading.of("", phrase.example)).best
+            assert matrix.situations[best].code == situation.code, phrase.text
 
 
 def test_everything_wrong_is_said_at_once() -> None:
@@ -301,7 +380,7 @@ def test_label_may_be_of_any_level(label: str, covered: set[str]) -> None:
 
 def test_pack_without_limits_of_reviews_has_the_usual_ones_and_keeps_them() -> None:
     text = packs.text("power_95598")
-    begin, end = text.index("    minutes: 240"), text.index("  # The first type")
+    begin, end = text.index("    minutes: 240"), text.index("  # Business type and situation")
     bare = pack.read(text[:begin] + text[end:])
     assert (bare.rules.review.minutes, bare.rules.review.channel_minutes, bare.rules.review.star_minutes) == (
         240,

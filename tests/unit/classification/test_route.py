@@ -30,7 +30,10 @@ def raw(*routes: dict[str, Any]) -> dict[str, Any]:
         for codes in [*each.get("areas", {}).values(), each.get("executing", [])]
         for code in codes
     }
-    form["departments"] += [{"code": code, "name": f"部门 {code}", "role": "executing"} for code in sorted(named)]
+    form["departments"] += [
+        {"code": code, "name": f"部门 {code}", "role": "executing", "posts": [{"name": "值班员"}]}
+        for code in sorted(named)
+    ]
     if any("office" in each.values() for each in routes):
         calendar = {"code": "office", "name": "上班", "hours": HOURS, "off": ["2026-10-01"], "on": ["2026-11-22"]}
         form["calendars"] = [calendar]
@@ -133,7 +136,7 @@ def test_duty_calendar_knows_hours_holidays_and_made_up_workdays(local: str, on_
 
 def test_department_named_by_two_rules_goes_once() -> None:
     form = raw({"code": "R", "name": "合并", "areas": {"32": ["merged"]}})
-    form["departments"].append({"code": "more", "name": "另一个", "role": "executing"})
+    form["departments"].append({"code": "more", "name": "另一个", "role": "executing", "posts": [{"name": "值班员"}]})
     form["defaults"]["executing"] = ["crew", "more"]
     found = pack.read(yaml.safe_dump(form, allow_unicode=True))
     assert goes(found, ticket(area="320115")) == ("merged",)

@@ -1,4 +1,4 @@
-"""Business type, object of a complaint, urgency and grievance risk, by the rules of a pack: tables."""
+"""Object of a complaint, urgency and grievance risk, by the rules of a pack: tables."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,20 +17,6 @@ def ticket(**fields: Any) -> Ticket:
     return Ticket.model_validate(
         {"channel": "95598", "external_ref": "1", "title": "", "text": "", "opened_at": datetime.now(UTC)} | fields
     )
-
-
-@pytest.mark.parametrize(
-    ("chosen", "text", "usual", "expected"),
-    [
-        (None, "请问电价多少", "opinion", "inquiry"),
-        (None, "我要投诉，请问找谁", "inquiry", "complaint"),
-        (None, "举报并投诉他偷电", "opinion", "report"),
-        (None, "家里灯不亮", "fault", "fault"),
-        ("praise", "我要投诉", "fault", "praise"),
-    ],
-)
-def test_business_type(chosen: BusinessType | None, text: str, usual: BusinessType, expected: BusinessType) -> None:
-    assert rule.business_type(RULES, ticket(business_type=chosen), text, usual) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from openpyxl import Workbook, load_workbook
 
 from services.classification import packs
 from services.classification.domain import pack, sheet, skeleton
-from services.classification.domain.matrix import MatrixError
+from services.classification.domain.matrix import MatrixError, Post
 
 POWER = packs.read("power_95598")
 
@@ -67,6 +67,10 @@ def no_sheet(made: Workbook) -> None:
         (put("矩阵", "F3", "A01-1"), "situation code 'A01-1': stands there more than once (sheet 矩阵, row 3)"),
         (put("矩阵", "D4", "A01"), "category A01: stands there more than once (sheet 矩阵, row 4)"),
         (put("部门", "C2", "boss"), "Input should be 'lead' or 'executing' (sheet 部门, cell C2)"),
+        (put("部门", "D3", None), "department marketing.posts: has no duty post (sheet 部门, cell D3)"),
+        (put("部门", "D4", "台 仅电话"), "department production.posts: cannot be reached: it has no webhook, and no"),
+        (put("部门", "D5", "班 25:00-26:00"), "String should match pattern"),
+        (put("部门", "E5", "也许"), "Input should be a valid boolean, unable to interpret input (sheet 部门, cell E5)"),
         (put("规则", "A2", "foo"), "rule 'foo': is none of business_type"),
         (put("说明", "B3", "x" * 33), "{1,32}$' (sheet 说明, cell B3)"),
         (no_column, "sheet 矩阵: has no column 归口部门 (lead)"),
@@ -85,6 +89,16 @@ def test_everything_wrong_is_said_at_once() -> None:
     for spoil in (put("矩阵", "J2", "甲"), put("矩阵", "L3", "乙"), put("规则", "A2", "foo"), put("矩阵", "I5", "x")):
         spoil(made)
     assert len(read(made)) == 4
+
+
+def test_duty_posts_of_a_cell_are_lines_of_name_hours_and_whether_by_telephone_only() -> None:
+    made = book()
+    made["部门"]["D2"], made["部门"]["E2"] = "专责 08:30-17:30\n班 长\n值班台 18:00-24:00 仅电话", "true"
+    file = io.BytesIO()
+    made.save(file)
+    found = sheet.read(file.getvalue()).departments[0]
+    assert found.posts == (Post("专责", "08:30-17:30"), Post("班 长"), Post("值班台", "18:00-24:00", inbox=False))
+    assert found.webhook
 
 
 def test_levels_left_empty_are_as_above_until_a_higher_one_changes() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from libs.shared.contracts.intake import BusinessType
 from services.classification import packs
 from services.classification.domain import linear, pack, training
 from services.classification.domain.classifier import Classifier
@@ -197,6 +198,18 @@ def test_evaluation_counts_time_and_what_goes_without_a_person() -> None:
     assert found.report.accuracy > 0.9
     assert 0 < found.milliseconds < 1000
     assert 0 <= found.sure[0] <= 1
+    assert found.pair is None
+
+
+def test_evaluation_judges_the_pair_where_rows_have_a_business_type() -> None:
+    texts, labels = corpus(60, seed=5)
+    typed: list[BusinessType | None] = ["complaint", "opinion", None] * 20
+    said = [f"{text} 投诉" if kind == "complaint" else text for text, kind in zip(texts, typed, strict=True)]
+    found = evaluate(Classifier(CITY, TRAINED.model), [""] * 60, said, labels, lambda _: None, types=typed)
+    assert found.pair
+    assert (found.pair.rows, found.pair.type) == (40, 1.0)
+    assert 0.9 < found.pair.pair <= found.pair.type
+    assert 0 <= found.pair.calibration_error <= 1
 
 
 def test_report_of_a_small_table() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from libs.shared.contracts.classification import Urgency
 from services.classification import packs
-from services.classification.domain.claim import claims
+from services.classification.domain.claim import heard
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.text import Reading
 from services.classification.domain.what_if import NOBODY, Said, Tally
@@ -72,7 +72,7 @@ def test_ticket_that_two_situations_claim_is_named_with_both_phrases() -> None:
         "again": "高压走廊旁边的变电站离小区太近",
         "neither": "今天天气很好",
     }
-    found = claims(POWER, [(name, Reading.of("", text)) for name, text in texts.items()])
+    found = heard(POWER, [(name, Reading.of("", text)) for name, text in texts.items()]).claims
     routes = {situation.code: situation.route for situation in POWER.situations}
     assert all(routes[each.situations[0]] != routes[each.situations[1]] for each in found)
     assert ("A01-1", "A02-1") not in {each.situations for each in found}  # the same departments, so nothing is at stake
