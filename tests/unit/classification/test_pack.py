@@ -283,6 +283,8 @@ def test_every_category_has_a_situation_and_every_situation_one_lead_and_an_exec
     form = yaml.safe_load(packs.text(name))
     categories = [each for c in form["classes"] for group in c["groups"] for each in group["categories"]]
     assert {each["code"] for each in categories} == {situation.category for situation in matrix.situations}
+
+
 @pytest.mark.parametrize(
     ("phrase", "other", "ticket"),
     [
