@@ -115,7 +115,8 @@ async def register(tickets: Mapping[UUID, tuple[Ticket, str]], tx: Transaction) 
     wanted, attempt = {id_: ticket for id_, (ticket, _) in tickets.items()}, 1
     while wanted:
         new = await store.accept(tx, [(id_, ticket, tickets[id_][1]) for id_, ticket in wanted.items()])
-        made |= {id_: wanted.pop(id_) for id_ in new}
+        made |= {id_: ticket for id_, ticket in wanted.items() if id_ in new}
+        wanted = {id_: ticket for id_, ticket in wanted.items() if id_ not in new}
         known = await store.known(tx, {(each.channel, each.external_ref) for each in wanted.values()}) if wanted else {}
         standing = {row.stands_as for row in known.values()}
         attempt += 1

@@ -129,11 +129,11 @@ async def join(tx: Transaction, joined: dict[UUID, Joined]) -> None:
         await tx.run(JOIN, tickets=list(joined), joined=[orjson.dumps(each).decode() for each in joined.values()])
 
 
-def _joined(value: str | None) -> Joined | None:
-    """A jsonb column: the driver gives it as text."""
+def _joined(value: str | dict[str, Any] | None) -> Joined | None:
+    """A jsonb column: the driver gives it as text, or read already."""
     if value is None:
         return None
-    fields = orjson.loads(value)
+    fields = orjson.loads(value) if isinstance(value, str) else value
     return Joined(**{**fields, "started_at": datetime.fromisoformat(fields["started_at"])})
 
 
