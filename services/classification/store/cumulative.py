@@ -132,7 +132,7 @@ async def customers(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Mapping[
 
 async def add(tx: Transaction, problems: Sequence[Mapping[str, Any]]) -> None:
     """Keep problems that were found now."""
-    await tx.run(ADD, problems=orjson.dumps(problems).decode(), now=tx.now)
+    await tx.run(ADD, problems=orjson.dumps(problems, default=str).decode(), now=tx.now)
 
 
 async def page(running: Running, before: UUID, limit: int) -> Sequence[Row[Any]]:

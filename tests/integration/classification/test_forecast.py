@@ -18,7 +18,7 @@ PLACES = ("320102001", "320102002", "320583007")
 
 
 async def learned(h: Harness) -> None:
-    """Ten tickets in every hour of thirty weeks, at each of three places; of them four are of one category."""
+    """Ten tickets in every hour of thirty weeks and of this one, at each of three places; four of them of one category."""
     week = hot_event.hour_of(first_id(h.running.now())) // hot_event.HOURS
     for category, count in (("", 10), ("C04", 4)):
         for place in PLACES:
@@ -27,7 +27,7 @@ async def learned(h: Harness) -> None:
                 " FROM generate_series(0, 167) hour",
                 category=category,
                 place=place,
-                week=week - 1,
+                week=week,
                 first=week - 31,
                 count=count,
             )
@@ -56,7 +56,7 @@ async def test_load_and_agents_are_told_hour_by_hour_for_a_place(classification:
             "calls_per_ticket": 2,
         }
         [hour] = (await http.get("/v1/forecast", params=one)).json()["hours"]
-        assert (round(hour["tickets"]), hour["agents"]) == (4, 11)
+        assert (round(hour["tickets"]), hour["agents"]) == (4, 12)
         nobody = (await http.get("/v1/forecast", params={"place": "99"})).json()
         assert {(each["tickets"], each["agents"]) for each in nobody["hours"]} == {(0.0, 0)}
 

@@ -67,4 +67,4 @@ async def test_a_problem_that_comes_again_makes_nothing_more(h: Harness) -> None
 
 async def test_several_problems_of_one_batch_are_a_ticket_each(h: Harness) -> None:
     events = [await found(h) for _ in range(3)]
-    assert [each.key for each in await h.hear(*events)] == [str(event.problem_id) for event in events]
+    assert {each.key for each in await h.hear(*events)} == {str(event.problem_id) for event in events}

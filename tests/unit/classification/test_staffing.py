@@ -38,7 +38,7 @@ def test_share_answered_in_20_seconds_of_200_calls_of_3_minutes_an_hour(agents: 
         (720, 240, 15, 0.84, 55),
         (1, 60, 20, 0.8, 1),
         (60, 60, 0, 2 / 3 - 1e-9, 2),
-        (20_000, 300, 20, 0.8, 1681),
+        (20_000, 300, 20, 0.8, 1683),
     ],
 )
 def test_the_fewest_agents_who_answer_in_time(
