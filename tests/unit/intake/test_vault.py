@@ -64,6 +64,7 @@ def test_a_missing_key_is_named_and_so_are_ours() -> None:
         (base64.b64encode(b"short").decode(), "key 1 has 5 bytes, not 32"),
         (new_key() + "\n" + base64.b64encode(bytes(16)).decode(), "key 2 has 16 bytes, not 32"),
     ],
+    ids=["none", "not base64", "too short", "the second too short"],
 )
 def test_a_bad_key_is_refused_without_being_shown(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:

@@ -70,7 +70,7 @@ def test_private_key_written_with_its_public_half_signs_the_same() -> None:
     assert signature.sign(BODY, "msg_1", NOW, long_form) == signature.sign(BODY, "msg_1", NOW, PRIVATE)
 
 
-@pytest.mark.parametrize("key", [SECRET, PRIVATE])
+@pytest.mark.parametrize("key", [SECRET, PRIVATE], ids=["v1", "v1a"])
 def test_tampered_body_is_refused(key: str) -> None:
     with pytest.raises(signature.SignatureMismatch):
         signature.verify(BODY.replace(b"data", b"dato"), signed(key), [SECRET, PUBLIC], now=NOW)
