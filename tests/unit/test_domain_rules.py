@@ -92,7 +92,7 @@ RULES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "the business type that the agent chose goes before all": {
-        "unit/classification/test_rule.py": ("test_business_type",),
+        "unit/classification/test_pair.py": ("test_agent_is_never_overruled_without_a_person",),
     },
     "executing departments by place": {
         "unit/classification/test_route.py": (
