@@ -18,7 +18,7 @@ PLACES = ("320102001", "320102002", "320583007")
 
 
 async def learned(h: Harness) -> None:
-    """Ten tickets in every hour of thirty weeks and of this one, at each of three places; four of them of one category."""
+    """Ten tickets in every hour of thirty weeks and of this one, at each of three places; four of one category."""
     week = hot_event.hour_of(first_id(h.running.now())) // hot_event.HOURS
     for category, count in (("", 10), ("C04", 4)):
         for place in PLACES:
