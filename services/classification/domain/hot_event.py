@@ -225,7 +225,8 @@ def nearest(rule: HotEventRule, cell: Cell, words: Words, events: Iterable[Event
     for event in events:
         if event.cell.place == cell.place:
             likeness = event.cluster.likeness(words)
-            if likeness >= _least(rule, cell, event) and (best is None or likeness > best[1]):
+            least = rule.alike * (1 if event.cell.category == cell.category else ELSEWHERE)
+            if likeness >= least and (best is None or likeness > best[1]):
                 best = event, likeness
     return best
 
@@ -245,22 +246,13 @@ def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> lis
 
 
 def same(rule: HotEventRule, group: Group, events: Iterable[Event]) -> Event | None:
-    """The event of the same place that a group is about too, most of it; of another category if very like.
-
-    Callers who name one estate sound alike whatever they call about.
-    """
-    cell = group.cell
+    """The event of the same place that a group is about too, most of it."""
     for event in events:
-        if event.cell.place == cell.place:
+        if event.cell.place == group.cell.place:
             mean = sum(event.cluster.likeness(arrival.words) for arrival, _ in group.members) / len(group.members)
-            if mean >= _least(rule, cell, event):
+            if mean >= rule.alike:
                 return event
     return None
-
-
-def _least(rule: HotEventRule, cell: Cell, event: Event) -> float:
-    """How like an event something of that cell must be."""
-    return rule.alike * (1 if event.cell.category == cell.category else ELSEWHERE)
 
 
 def topics(readings: Sequence[Reading]) -> list[list[int]]:

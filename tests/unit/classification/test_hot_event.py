@@ -119,38 +119,6 @@ def test_event_of_another_place_is_never_joined() -> None:
     assert hot_event.nearest(RULE, there.cell, there.words, [event]) is None
 
 
-def arrivals(category: str, *texts: str) -> list[Arrival]:
-    cell = Cell(category, "320102001")
-    return [Arrival(UUID(int=n), cell, f"{category}-1", 0.9, words(text)) for n, text in enumerate(texts, 1)]
-
-
-@pytest.mark.parametrize(
-    ("category", "texts", "expected"),
-    [
-        ("D05", ("你好，梧桐里小区整个停电，几点来电", "梧桐里小区停电了，请尽快抢修", "梧桐里小区没电了"), True),
-        (
-            "E08",
-            (
-                "梧桐里小区物业代收电费，一度收一块二，比供电局高",
-                "举报梧桐里小区物业加价收电费，每个月都多收",
-                "物业收电费太贵，一度一块二，我住梧桐里小区",
-            ),
-            False,
-        ),
-    ],
-)
-def test_group_of_another_category_is_the_same_event_only_if_very_like(
-    category: str, texts: tuple[str, ...], expected: bool
-) -> None:
-    """Both groups name the estate; the second one calls about something else."""
-    cluster = Cluster()
-    for each in arrivals("C04", "梧桐里小区全停电了，什么时候来电", "梧桐里小区停电，请抢修", "梧桐里小区突然没电了"):
-        cluster.add(each.words)
-    event = Event(UUID(int=9), Cell("C04", "320102001"), cluster)
-    [group] = hot_event.groups(RULE, arrivals(category, *texts) * 2, hot_event.FLOOR)
-    assert (hot_event.same(RULE, group, [event]) is event) == expected
-
-
 def test_twenty_thousand_calls_about_three_outages_and_much_else() -> None:
     """As the watch does it, with one category for all: text and place alone tell them apart."""
     calls = storm.calls(11, 16_000, 4_000, datetime(2026, 7, 6, 10, tzinfo=UTC))
