@@ -17,7 +17,7 @@ from tests.integration.classification.conftest import received
 from tests.running import Harness
 
 NOW = datetime.now(UTC)
-BATCH = 250
+BATCH = 500
 TEXT = "梧桐里小区全停电了，什么时候来电"
 
 
@@ -69,8 +69,10 @@ async def test_tickets_from_before_an_event_and_after_it_join_once(classificatio
     await hear(classification, calls)
     said = await classification.said()
     [event] = of_kind(said, HotEventOpened)
-    joined = [each.ticket_id for each in of_kind(said, HotEventJoined)]
+    joined = [each.ticket_id for each in of_kind(said, HotEventJoined) if not each.folded]
     assert len(joined) == len(set(joined))
+    told = [each.ticket_id for each in of_kind(said, HotEventJoined) if each.folded]
+    assert sorted(told) == sorted(joined), "it has folded"
     assert {call.ticket_id for call in early} <= set(joined)
     assert set(event.tickets) <= set(joined)
     assert {each.by for each in of_kind(said, HotEventJoined)} == {"classification"}
