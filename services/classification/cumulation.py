@@ -32,7 +32,7 @@ from services.classification.domain.matrix import Matrix
 from services.classification.domain.repeat import Mark
 from services.classification.store.cumulative import Kept
 
-LOCK = "cumulative"  # stream that a look holds; sorts behind every ticket's
+LOCK = "occasions"  # stream that a look holds; sorts behind every ticket's
 LAG = timedelta(minutes=2)  # longer than any transaction may last
 PAGE = 1000  # tickets of one look
 LEASE_SECONDS = 15.0

@@ -91,6 +91,10 @@ async def _classification(h: Harness) -> Names:
         await h.hear(*(received(text, ticket_id=uuid7(datetime.now(UTC)), place=place) for _ in range(8)))
     while (await watch.tick(h.running)) is not None:
         pass
+    await h.rows(
+        "INSERT INTO cumulative_problem SELECT hot_event_id, 1, 'outages', '反复停电', situation, matrix_version,"
+        " '3201', NULL, NULL, '反复停电', '3次', '{}', 3, 3, 60, now(), now() + interval '60 days' FROM hot_event"
+    )
     events = await h.rows("SELECT hot_event_id FROM hot_event ORDER BY hot_event_id")
     await h.said()
     ids = [str(event.ticket_id) for event in (*doubtful, *clear)]
