@@ -64,7 +64,9 @@ class Judged(BaseModel):
     complaint_object: ComplaintObject
     urgency: Urgency
     risk: Risk = Field(description="grievance risk (投诉倾向)")
-    probability: float = Field(description="that these departments, this SLA class and this business type are right, 0-1")
+    probability: float = Field(
+        description="that these departments, this SLA class and this business type are right, 0-1"
+    )
     margin: float = Field(description="to the second best, 0-1")
     words: list[str] = Field(description="what spoke for it, strongest first")
     matrix_version: str
