@@ -11,7 +11,7 @@ def test_overlap_names_both_phrases_and_a_ticket_and_what_each_situation_takes_i
     matrix = packs.read("city_12345")
     found = heard(matrix, ((f"#{number}", Reading.of("", text)) for number, text in enumerate(TEXTS, 1)))
     assert found.tickets == 4
-    assert found.claims == (Claim(("N02-1", "T01-1"), 1, "#1", ("油烟", "公交车")),)
+    assert found.claims == (Claim(("U07-3", "N02-1"), 1, "#1", ("公交车司机", "油烟")),)
     assert Taken("N02-1", 2, "油烟", 2) in found.taken
     assert sum(each.tickets for each in found.taken) + found.silent == 4
     assert found.silent == 1
