@@ -80,7 +80,10 @@ async def merge(args: Merge, tx: Transaction) -> Answer:
         master = replace(master, master=args.into)
         store.held.write(tx, [master])
         await store.member.begin(tx, [args.into], hot_event=False)
-    wish = Member(args.ticket_id, args.into, "joining", (), False, args.by, args.reason)
+    if ticket.is_master:
+        store.held.write(tx, [replace(ticket, master=None)])
+    hot_event = known is not None and known.hot_event
+    wish = Member(args.ticket_id, args.into, "joining", (), hot_event, args.by, args.reason)
     await _join(tx, master, [wish])
     return Answer(200, await _standing(tx, held(tx).tickets[args.ticket_id]))
 
@@ -154,7 +157,7 @@ async def _join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> No
     out: list[Member] = []
     for wish in wishes:
         ticket = here.tickets.get(wish.ticket_id)
-        if ticket and ticket.state == "open" and (ticket.master is None or (ticket.is_master and not wish.hot_event)):
+        if ticket and ticket.state == "open" and ticket.master is None:
             joined.append((wish, ticket))
         else:
             out.append(replace(wish, state="member" if ticket and ticket.master == master_id else "released"))
@@ -246,7 +249,14 @@ async def _leave(tx: Transaction, members: Sequence[Member]) -> None:
             detail = {"master_id": str(each.master_id), "reason": each.reason}
             changes += [replace(ticket, master=None), Entry(each.ticket_id, None, "released", each.by, detail)]
             tx.publish(
-                says.TicketReleased(ticket_id=each.ticket_id, master_id=each.master_id, by=each.by, reason=each.reason)
+                says.TicketReleased(
+                    ticket_id=each.ticket_id,
+                    master_id=each.master_id,
+                    agent_id=ticket.brief.agent_id,
+                    channel=ticket.brief.channel,
+                    by=each.by,
+                    reason=each.reason,
+                )
             )
         if ticket.state == "open" and (follows or not shares):
             working = {order.department for order in shares if not order.gone}
