@@ -47,7 +47,7 @@ chaos: setup
 test: check e2e awake
 
 check: lint
-	$(PY) -m pytest tests/unit tests/integration tests/contract
+	$(PY) -m pytest -n 2 --dist loadfile tests/unit tests/integration tests/contract
 
 lint: setup
 	$(BIN)/ruff check .

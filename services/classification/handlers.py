@@ -62,6 +62,8 @@ async def classify(events: list[TicketReceived], tx: Transaction) -> None:
         if each.ticket_id not in new:
             continue
         verdict, matrix, member = each.verdict, each.matrix, members.get(each.ticket_id)
+        if verdict.risk == "high":
+            tx.publish(fact.risky(each.ticket_id, each.ticket, verdict, each.repeat.repeats))
         if verdict.sure:
             tx.publish(
                 fact.classified(

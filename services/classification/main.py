@@ -2,6 +2,7 @@
 
 from libs.shared.contracts.classification import (
     CumulativeProblemFound,
+    HighRiskFound,
     HotEventClosed,
     HotEventDissolved,
     HotEventFolded,
@@ -43,6 +44,7 @@ service = Service(
     says=(
         TicketClassified,
         ReviewRequested,
+        HighRiskFound,
         TicketSplit,
         MatrixPublished,
         HotEventOpened,

@@ -137,7 +137,7 @@ async def split(args: Split, tx: Transaction) -> Answer:
 
 
 async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) -> list[TicketClassified]:
-    """`rows`: ticket, repeat_of, repeats and folded hot event of each that waits."""
+    """`rows`: ticket, risk, repeat_of, repeats and folded hot event of each that waits."""
     matrix = word.matrix
     if word.situation not in matrix.by_code:
         reason = f"not a situation of matrix {matrix.version}"
@@ -170,6 +170,8 @@ async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) ->
     ]
     for each in said:
         tx.publish(each)
+        if each.risk == "high" and rows[each.ticket_id].risk != "high":  # else it was said when one was asked
+            tx.publish(fact.risky(each.ticket_id, each.ticket, verdicts[each.ticket_id], each.repeats))
     return said
 
 

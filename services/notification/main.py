@@ -1,6 +1,6 @@
 """notification: what it hears, says, serves and runs."""
 
-from libs.shared.contracts.classification import ReviewRequested
+from libs.shared.contracts.classification import HighRiskFound, ReviewRequested
 from libs.shared.contracts.dispatch import (
     CellDisputed,
     DeliveryFailed,
@@ -25,6 +25,7 @@ service = Service(
         QuestionAsked: handlers.tell,
         QuestionAnswered: handlers.tell,
         ReviewRequested: handlers.tell,
+        HighRiskFound: handlers.tell,
         DeliveryFailed: handlers.tell,
         WorkOrderReturned: handlers.tell,
         TicketReopened: handlers.tell,

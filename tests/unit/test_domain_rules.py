@@ -139,6 +139,12 @@ RULES: dict[str, dict[str, tuple[str, ...]]] = {
         "unit/classification/test_rule.py": ("test_grievance_risk_is_wording_repeats_channel_customer_and_type",),
         "integration/classification/test_repeat.py": ("test_repeats_raise_the_grievance_risk",),
     },
+    "high risk: crisis handling, the supervisor is told at once": {
+        "integration/classification/test_repeat.py": ("test_repeats_raise_the_grievance_risk",),
+        "integration/classification/test_review.py": (
+            "test_high_risk_is_said_once_whether_it_was_high_before_the_decision_or_is_by_it",
+        ),
+    },
     "repeats: same customer or same place and similar text within a window, with their count": {
         "integration/classification/test_repeat.py": (
             "test_similar_text_of_the_same_customer_within_the_window_is_a_repeat_and_counted",

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from libs.shared.contracts.intake import BusinessType, ComplaintObject, Star, Ticket
+from libs.shared.contracts.intake import BusinessType, Channel, ComplaintObject, Star, Ticket
 from libs.shared.events import REFERENCE, Contract, Event
 
 SlaClass = Literal["maintenance", "construction"]
@@ -54,6 +54,18 @@ class TicketClassified(Event):
     repeat_of: UUID | None = None  # the first ticket of the chain of repeats, never a repeat itself; None: it is none
     repeats: int = 0  # tickets of that chain before this one
     hot_event: UUID | None = None  # a folded hot event: its master works for this ticket too
+
+
+class HighRiskFound(Event):
+    """The grievance risk (投诉倾向) of a ticket is high: its supervisor hears of it at once, whoever works on it."""
+
+    ticket_id: UUID
+    supervisor: str  # principal; of the likeliest situation where a person has yet to decide
+    situation: str  # name; likewise
+    title: str
+    channel: Channel
+    star: Star
+    repeats: int  # tickets about the same matter before this one
 
 
 class Candidate(Contract):

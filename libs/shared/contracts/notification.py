@@ -10,7 +10,7 @@ RecipientKind = Literal["agent", "department", "supervisor"]
 Kind = Literal[
     "ticket_answered", "question_asked", "question_answered", "review_requested", "delivery_failed",
     "work_order_returned", "clock_warned", "clock_breached", "escalated", "ticket_reopened",
-    "cell_disputed", "ticket_merged", "ticket_released",
+    "cell_disputed", "ticket_merged", "ticket_released", "high_risk",
 ]  # fmt: skip
 
 

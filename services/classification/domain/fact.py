@@ -4,7 +4,14 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from libs.shared.contracts.classification import Candidate, Department, ReviewRequested, TicketClassified, Urgency
+from libs.shared.contracts.classification import (
+    Candidate,
+    Department,
+    HighRiskFound,
+    ReviewRequested,
+    TicketClassified,
+    Urgency,
+)
 from libs.shared.contracts.classification import Situation as SaidSituation
 from libs.shared.contracts.intake import BusinessType, Ticket
 
@@ -36,6 +43,19 @@ def candidates(matrix: Matrix, verdict: Verdict) -> tuple[Candidate, ...]:
 def requested(ticket_id: UUID, matrix: Matrix, verdict: Verdict) -> ReviewRequested:
     """Not sure enough: a person decides."""
     return ReviewRequested(ticket_id=ticket_id, urgency=verdict.urgency, candidates=candidates(matrix, verdict))
+
+
+def risky(ticket_id: UUID, ticket: Ticket, verdict: Verdict, repeats: int) -> HighRiskFound:
+    """The grievance risk is high."""
+    return HighRiskFound(
+        ticket_id=ticket_id,
+        supervisor=verdict.situation.supervisor,
+        situation=verdict.situation.name,
+        title=ticket.title,
+        channel=ticket.channel,
+        star=ticket.customer.star,
+        repeats=repeats,
+    )
 
 
 def classified(

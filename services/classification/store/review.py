@@ -45,8 +45,8 @@ ONE = text(f"""
     SELECT {COLUMNS}, t.ticket, t.repeat_of, t.repeats, {_FOLDED} FROM review r JOIN ticket t ON t.id = r.ticket_id
     WHERE r.ticket_id = :ticket_id""")
 SEVERAL = text(f"""
-    SELECT n.ticket_id, r.ticket_id IS NOT NULL AS waits, {_CLAIM}, t.ticket, t.repeat_of, t.repeats, d.by, d.at,
-        d.situation, {_FOLDED}
+    SELECT n.ticket_id, r.ticket_id IS NOT NULL AS waits, {_CLAIM}, t.ticket, t.risk, t.repeat_of, t.repeats, d.by,
+        d.at, d.situation, {_FOLDED}
     FROM unnest(CAST(:ids AS uuid[])) AS n(ticket_id) LEFT JOIN review r ON r.ticket_id = n.ticket_id
     LEFT JOIN ticket t ON t.id = r.ticket_id LEFT JOIN decision d ON d.ticket_id = n.ticket_id""")
 CLAIM = text("""

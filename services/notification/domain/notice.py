@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
 
-from libs.shared.contracts.classification import ReviewRequested
+from libs.shared.contracts.classification import HighRiskFound, ReviewRequested
 from libs.shared.contracts.dispatch import (
     CellDisputed,
     DeliveryFailed,
@@ -26,6 +26,7 @@ Fact = (
     | QuestionAsked
     | QuestionAnswered
     | ReviewRequested
+    | HighRiskFound
     | DeliveryFailed
     | WorkOrderReturned
     | ClockWarned
@@ -99,6 +100,8 @@ def notices(event: Fact) -> list[Notice]:
             return _tell(event, "question_answered", fact, _question(event), asker)
         case ReviewRequested():
             return _tell(event, "review_requested", fact, _review(event), Recipient("supervisor", REVIEWERS))
+        case HighRiskFound():
+            return _tell(event, "high_risk", fact, _risky(event), Recipient("supervisor", event.supervisor))
         case DeliveryFailed():
             hearers = Recipient("supervisor", event.supervisor), Recipient("department", event.department.code)
             return _tell(event, "delivery_failed", fact, _delivery(event), *hearers)
@@ -188,6 +191,16 @@ def _review(event: ReviewRequested) -> dict[str, Any]:
             {"code": each.situation.code, "name": each.situation.name, "probability": each.probability}
             for each in event.candidates
         ],
+    }
+
+
+def _risky(event: HighRiskFound) -> dict[str, Any]:
+    return {
+        "title": event.title,
+        "situation": event.situation,
+        "channel": event.channel,
+        "star": event.star,
+        "repeats": event.repeats,
     }
 
 

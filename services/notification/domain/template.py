@@ -36,6 +36,7 @@ PLACEHOLDERS: dict[Kind, frozenset[str]] = {
     "cell_disputed": frozenset({"situation", "department", "assigned", "upheld", "matrix_wrong", "suggestion"}),
     "ticket_merged": frozenset({"title", "members", "into", "by", "reason"}),
     "ticket_released": frozenset({"by", "reason"}),
+    "high_risk": frozenset({"title", "situation", "channel", "star", "repeats"}),
 }
 WORDS: dict[str, tuple[str, ...]] = {
     "clock": get_args(ClockKind),

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from libs.shared import run
 from libs.shared.bus import Bus
-from libs.shared.contracts.classification import TicketClassified
+from libs.shared.contracts.classification import HighRiskFound, TicketClassified
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.events import Event, uuid7
 from services.classification.main import service
@@ -114,6 +114,8 @@ async def _each(h: Harness, calls: list[TicketReceived]) -> None:
 async def test_repeats_raise_the_grievance_risk(classification: Harness) -> None:
     said = await classification.hear(*(call(OUT, customer="c1", days_ago=1 - n / 10) for n in range(4)))
     assert [each.risk for each in said if isinstance(each, TicketClassified)] == ["normal"] * 3 + ["high"]
+    [found] = [each for each in said if isinstance(each, HighRiskFound)]
+    assert (found.supervisor, found.repeats) == ("deputy-production", 3)
 
 
 async def test_reviewers_decision_says_what_the_ticket_repeats(classification: Harness) -> None:

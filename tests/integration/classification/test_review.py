@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from libs.shared.contracts.classification import TicketClassified
+from libs.shared.contracts.classification import HighRiskFound, TicketClassified
 from services.classification import store
 from services.classification.current import current
 from tests.integration.classification.conftest import received
@@ -86,6 +86,27 @@ async def test_reviewer_may_set_business_type_and_urgency(classification: Harnes
     [said] = await classification.said()
     assert isinstance(said, TicketClassified)
     assert (said.business_type, said.urgency) == ("complaint", "urgent")
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_high_risk_is_said_once_whether_it_was_high_before_the_decision_or_is_by_it(
+    classification: Harness, many: bool
+) -> None:
+    events = [
+        received("能不能快点，不然我找记者"),
+        received("能不能快点，非常生气", customer={"customer_id": "c9", "sensitive": True}),
+    ]
+    said = await classification.hear(*events)
+    before, by_it = (each.ticket_id for each in events)
+    assert [each.ticket_id for each in said if isinstance(each, HighRiskFound)] == [before]
+    async with reviewers(classification) as (reviewer, _):
+        for each in (before, by_it):
+            body = {"situation": "C04-1", "business_type": "complaint"}
+            path = "/v1/reviews/decide" if many else f"/v1/reviews/{each}/decide"
+            answer = await post(reviewer, path, {**body, **({"tickets": [str(each)]} if many else {})})
+            assert answer.status_code == 200, answer.text
+    found = [each for each in await classification.said() if isinstance(each, HighRiskFound)]
+    assert [(each.ticket_id, each.supervisor) for each in found] == [(by_it, "deputy-production")]
 
 
 async def test_claimed_ticket_is_kept_from_others_until_released(classification: Harness) -> None:

@@ -105,6 +105,17 @@ def reopened(*departments: Department) -> Fact:
     )
 
 
+RISKY = said(
+    classification.HighRiskFound(
+        ticket_id=TICKET,
+        supervisor="chief",
+        situation="停电",
+        title="再不解决就找记者",
+        channel="95598",
+        star=3,
+        repeats=2,
+    )
+)
 REVIEW = said(classification.ReviewRequested(ticket_id=TICKET, urgency="urgent", candidates=()))
 
 
@@ -166,6 +177,7 @@ DISPUTED = said(
         (question(dispatch.QuestionAnswered, "agent", "a1"), [("question_answered", "agent:a1")]),
         (question(dispatch.QuestionAnswered, "department", "a1"), [("question_answered", "department:repair")]),
         (REVIEW, [("review_requested", "supervisor:review")]),
+        (RISKY, [("high_risk", "supervisor:chief")]),
         (UNDELIVERED, [("delivery_failed", "supervisor:sup"), ("delivery_failed", "department:repair")]),
         (returned("lead"), [("work_order_returned", "department:lead")]),
         (returned("sup"), [("work_order_returned", "supervisor:sup")]),

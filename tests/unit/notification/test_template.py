@@ -39,6 +39,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     },
     "ticket_merged": {"title": "小区停电", "members": 21, "hot_event": True, "by": "classification", "reason": None},
     "ticket_released": {"by": "li", "reason": "另一件事"},
+    "high_risk": {"title": "再不解决就找记者", "situation": "停电", "channel": "95598", "star": 3, "repeats": 2},
 }
 
 
