@@ -144,6 +144,7 @@ CHECKS = (
         UNION ALL
         SELECT ticket, CASE WHEN by_person THEN 'a person decided without a review'
             ELSE 'a review ended without a person' END FROM told WHERE by_person <> (asked AND NOT waiting)
+            AND (by_person OR decided_by <> 'hot_event')
             AND NOT (by_person AND NOT asked AND EXISTS (
                 SELECT 1 FROM ticket t WHERE t.ticket = told.ticket AND t.whole IS NOT NULL AND NOT EXISTS (
                     SELECT 1 FROM said s WHERE s.type = :TicketSplit AND s.ticket = t.whole AND s.subject = t.ticket

@@ -17,8 +17,6 @@ from services.classification.store.review import Opened
 from services.classification.store.shadow import Both
 from services.classification.store.ticket import Classified
 
-MASTER = "hot_event"  # who decided what the master of a hot event is
-
 
 async def predict(events: list[TicketReceived], running: Running) -> Sequence[Prediction]:
     """Read the tickets, off the event loop and outside any transaction."""
@@ -51,8 +49,13 @@ async def classify(events: list[TicketReceived], tx: Transaction) -> None:
         mark, by = found[event.key].mark, found[event.key].by
         cell = found[event.key].cell
         repeat = chains.put(event.ticket_id, mark)
+        waits, member = event.ticket_id not in members, members.get(event.ticket_id)
+        if member and member.late and not verdict.sure:  # it is what the others are: nobody need be asked
+            whole = await _matrix(tx.running, member.matrix_version)
+            if member.situation in whole.by_code:
+                verdict, matrix = fact.decided(event.ticket, whole, member.situation, None, None), whole
+                model_version, by = None, watch.DECIDER
         verdict = fact.repeated(matrix, verdict, repeat.repeats)
-        waits = event.ticket_id not in members
         read.append(
             Classified(event.ticket_id, event.ticket, verdict, matrix, model_version, mark, repeat, cell, by, waits)
         )
@@ -127,7 +130,9 @@ async def _masters(
             matrix = await _matrix(running, row.matrix_version)
             if row.situation in matrix.by_code:
                 verdict = fact.decided(event.ticket, matrix, row.situation, None, None)
-                found[place] = replace(found[place], verdict=verdict, matrix=matrix, model_version=None, said=MASTER)
+                found[place] = replace(
+                    found[place], verdict=verdict, matrix=matrix, model_version=None, said=watch.DECIDER
+                )
     return found
 
 

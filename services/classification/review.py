@@ -1,6 +1,6 @@
 """What a reviewer does with open reviews: claim, give back, decide one or many, split. Their streams are locked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -110,6 +110,16 @@ async def decide_many(args: DecideMany, tx: Transaction) -> Answer:
     return Answer(207 if left else 200, {"decided": len(free), "left": left, "results": results})
 
 
+async def settle(tx: Transaction, tickets: Sequence[UUID], matrix: Matrix, situation: str, *, by: str) -> None:
+    """Those of these tickets that wait, and that no reviewer has, are that situation without a person's word.
+
+    That is no training data. Their streams are locked.
+    """
+    rows = await store.review.several(tx, tickets)
+    free = {ticket_id: row for ticket_id, row in rows.items() if row.waits and row.claimed_by is None}
+    await _decide(tx, free, Word(by, situation, None, None, None, matrix), person=False)
+
+
 async def split(args: Split, tx: Transaction) -> Answer:
     """The ticket goes no further: its parts do, which intake registers; what the reviewer said of them is kept."""
     row = await _open(tx, args.ticket_id, args.by)
@@ -136,7 +146,9 @@ async def split(args: Split, tx: Transaction) -> Answer:
     return Answer(200, {"ticket_id": str(args.ticket_id), "parts": shown})
 
 
-async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) -> list[TicketClassified]:
+async def _decide(
+    tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word, *, person: bool = True
+) -> list[TicketClassified]:
     """`rows`: ticket, risk, repeat_of, repeats and folded hot event of each that waits."""
     matrix = word.matrix
     if word.situation not in matrix.by_code:
@@ -153,7 +165,10 @@ async def _decide(tx: Transaction, rows: Mapping[UUID, Row[Any]], word: Word) ->
     }
     about: dict[str, Any] = {"situation": word.situation, "matrix_version": matrix.version, "by": word.by}
     await store.ticket.decide(tx, verdicts, **about)
-    await store.review.decide(tx, tickets, **about, note=word.note)
+    if person:
+        await store.review.decide(tx, tickets, **about, note=word.note)
+    else:
+        await store.review.drop(tx, tickets)
     said = [
         fact.classified(
             ticket_id,

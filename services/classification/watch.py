@@ -22,7 +22,7 @@ from libs.shared.db import Poison, Transaction
 from libs.shared.keep import first_id
 from libs.shared.service import Running
 from libs.shared.telemetry import log
-from services.classification import store
+from services.classification import review, store
 from services.classification.current import current
 from services.classification.domain import fact, hot_event
 from services.classification.domain.hot_event import BY, Arrival, Cell, Event, Group
@@ -38,6 +38,7 @@ FORGET_SECONDS = 3600.0
 FORGOTTEN_WEEKS = 26
 SHARE = 4  # arrivals of one transaction came within this share of the window
 FIRST_TICKETS = 20  # named in HotEventOpened
+DECIDER = "hot_event"  # who decided what masters are, and members of folded events that nobody was sure of
 TOLD = 500  # members that are told in one transaction that their event is folded
 TITLE_TEXTS = 30  # texts that make the title
 START = UUID(int=0)
@@ -140,12 +141,20 @@ async def fold(tx: Transaction, hot_event_id: UUID, *, by: str = BY) -> bool:
 
 
 async def tell(tx: Transaction, hot_event_id: UUID) -> None:
-    """Tell the next members of a folded event so."""
+    """Tell the next members of a folded event so; those that wait for a reviewer are what the event is."""
     rows = await store.hot_event.untold(tx, hot_event_id, TOLD)
     await tx.lock(str(row.ticket_id) for row in rows)
+    if rows and (event := await store.hot_event.one(tx, hot_event_id)):
+        await _settle(tx, event, [row.ticket_id for row in rows])
     for row in rows:
         tx.publish(joined(row, folded=True))
     await store.hot_event.tell(tx, hot_event_id, rows[-1].ticket_id if len(rows) == TOLD else None)
+
+
+async def _settle(tx: Transaction, event: Row[Any], tickets: list[UUID]) -> None:
+    """Tickets of a folded event are what it is; nobody need be asked. Args: `event`: its situation, matrix_version."""
+    matrix = await current(tx.running).matrix(event.matrix_version)
+    await review.settle(tx, tickets, matrix, event.situation, by=DECIDER)
 
 
 async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> None:
@@ -276,6 +285,9 @@ async def join(
 ) -> list[UUID]:
     """Make tickets (ticket, event, similarity) members and say so of those that were not; gives these."""
     rows = await store.hot_event.join(tx, members, by=by, reason=reason)
+    late = {row.hot_event_id: row for row in rows if row.late}
+    for hot_event_id, event in late.items():
+        await _settle(tx, event, [row.ticket_id for row in rows if row.hot_event_id == hot_event_id])
     for row in rows:
         tx.publish(joined(row))
     return [row.ticket_id for row in rows]

@@ -50,7 +50,7 @@ class TicketClassified(Event):
     probability: float  # 0-1
     margin: float  # 0-1, to the second best
     words: tuple[str, ...]  # what spoke for it, strongest first
-    decided_by: str  # "model", "matrix", "hot_event" (a master) or the reviewer's principal
+    decided_by: str  # "model", "matrix", "hot_event" (a master, a member of a folded one) or the reviewer's principal
     repeat_of: UUID | None = None  # the first ticket of the chain of repeats, never a repeat itself; None: it is none
     repeats: int = 0  # tickets of that chain before this one
     hot_event: UUID | None = None  # a folded hot event: its master works for this ticket too

@@ -77,7 +77,7 @@ ADD = text("""
 # Locks the events, so that who joins while one is closed or folded knows of it, and whoever folds it of the member.
 JOIN = text("""
     WITH here AS (
-        SELECT hot_event_id, folded_at IS NOT NULL AS folded FROM hot_event
+        SELECT hot_event_id, folded_at IS NOT NULL AS folded, situation, matrix_version FROM hot_event
         WHERE hot_event_id = ANY(CAST(:events AS uuid[])) AND state = 'open' ORDER BY hot_event_id FOR NO KEY UPDATE),
     joined AS (
         INSERT INTO hot_member (ticket_id, hot_event_id, similarity, joined_at, joined_by, join_reason, late)
@@ -94,7 +94,7 @@ JOIN = text("""
         UPDATE hot_event e SET members = members + j.count
         FROM (SELECT hot_event_id, count(*) AS count FROM joined GROUP BY hot_event_id) j
         WHERE e.hot_event_id = j.hot_event_id)
-    SELECT * FROM joined""")
+    SELECT j.*, h.situation, h.matrix_version FROM joined j JOIN here h USING (hot_event_id)""")
 LEAVE = text("""
     WITH gone AS (
         UPDATE hot_member SET left_at = :now, left_by = :by, leave_reason = :reason
@@ -261,7 +261,8 @@ async def add(tx: Transaction, hot_event_id: UUID, **fields: Any) -> None:
 async def join(
     tx: Transaction, members: Sequence[tuple[UUID, UUID, float]], *, by: str, reason: str | None = None
 ) -> Sequence[Row[Any]]:
-    """Make tickets (ticket, event, similarity) members of events that are open; gives those that were not.
+    """Make tickets (ticket, event, similarity) members of events that are open; gives those that were not, each with
+    its event's situation and matrix version.
 
     Who was taken out comes back only by a person's word, and so does a member of one event into another one. The events
     stay locked: lock the tickets' streams before.

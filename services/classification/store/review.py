@@ -64,6 +64,7 @@ DECIDE = text("""
         extract(epoch FROM CAST(:now AS timestamptz) - opened_at),
         CASE WHEN claimed_by = :by THEN extract(epoch FROM CAST(:now AS timestamptz) - claimed_at) END
     FROM gone""")
+DROP = text("DELETE FROM review r USING unnest(CAST(:ids AS uuid[])) AS n(ticket_id) WHERE r.ticket_id = n.ticket_id")
 LABEL = text("""
     INSERT INTO decision (ticket_id, situation, matrix_version, by, at)
     SELECT ticket_id, situation, :matrix_version, :by, :now
@@ -148,6 +149,11 @@ async def decide(
     await tx.run(
         DECIDE, ids=list(tickets), situation=situation, matrix_version=matrix_version, by=by, note=note, now=tx.now
     )
+
+
+async def drop(tx: Transaction, tickets: Iterable[UUID]) -> None:
+    """Close reviews without a decision."""
+    await tx.run(DROP, ids=list(tickets))
 
 
 async def label(tx: Transaction, situations: Sequence[tuple[UUID, str]], *, matrix_version: str, by: str) -> None:

@@ -137,8 +137,8 @@ async def test_a_person_folds_an_event_of_any_size_once(classification: Harness)
         assert (event.hot_event_id, event.title, event.by) == (opening.hot_event_id, opening.title, "s1")
         await watched(classification)
         told = await classification.said()
-        assert [(each.key, type(each)) for each in told] == [(str(each), HotEventJoined) for each in sorted(ids)]
-        assert all(each.folded for each in of_kind(told, HotEventJoined))
+        assert [each.ticket_id for each in of_kind(told, HotEventJoined) if each.folded] == sorted(ids)
+        assert {each.decided_by for each in of_kind(told, TicketClassified)} <= {"hot_event"}
         assert (await send(http, f"{path}/fold")).json()["folded_by"] == "s1"
         await watched(classification)
         assert await classification.said() == []
@@ -246,8 +246,8 @@ async def test_who_joins_while_an_event_is_being_folded_is_told_once(classificat
     await taking
     await watched(classification)
     said = await classification.said()
-    [classified] = of_kind(said, TicketClassified)
-    assert classified.hot_event == event.hot_event_id
+    [found] = [each for each in of_kind(said, TicketClassified) if each.ticket_id == newcomer.ticket_id]
+    assert found.hot_event == event.hot_event_id
     told = [each.ticket_id for each in of_kind(said, HotEventJoined) if each.folded]
     assert sorted(told) == sorted([*ids, newcomer.ticket_id])
 
@@ -263,7 +263,7 @@ async def test_more_members_than_one_step_are_told_each_once_whoever_goes_on(
         first = []
         assert await watch.fold_due(classification.running)
         first += await classification.said()
-        assert [each.key for each in first] == [str(each) for each in sorted(ids)[:5]]
+        assert [each.ticket_id for each in of_kind(first, HotEventJoined)] == sorted(ids)[:5]
         await send(http, f"{event.hot_event_id}/leave", tickets=[str(sorted(ids)[7])])
         assert [type(each) for each in await classification.said()] == [HotEventLeft]
         newcomer = caller()
@@ -350,6 +350,8 @@ async def test_reviewers_decisions_on_members_name_the_folded_event(classificati
     assert {type(each) for each in heard} == {ReviewRequested}, "the text must be unclear"
     one, two, three, out = (each.ticket_id for each in unclear)
     async with reviewers(classification) as (li, _), classification.client("s1", "supervise") as http:
+        for each in unclear:
+            await post(li, f"/v1/reviews/{each.ticket_id}/claim", {})
         await send(http, f"{event.hot_event_id}/join", tickets=[str(each.ticket_id) for each in unclear])
         assert {each.folded for each in of_kind(await classification.said(), HotEventJoined)} == {True}
         await send(http, f"{event.hot_event_id}/leave", tickets=[str(out)])
@@ -365,6 +367,41 @@ async def test_reviewers_decisions_on_members_name_the_folded_event(classificati
     [last] = await classification.said()
     assert isinstance(last, TicketClassified)
     assert last.hot_event is None
+
+
+async def test_nobody_is_asked_about_members_of_a_folded_event_but_whoever_has_claimed_one_is_left_alone(
+    classification: Harness,
+) -> None:
+    opening, _ = await opened(classification)
+    waits, claimed, put_in, unlike = (caller(UNCLEAR) for _ in range(4))
+    await classification.hear(waits, claimed, put_in, unlike)
+    path = str(opening.hot_event_id)
+    async with reviewers(classification) as (li, _), classification.client("s1", "supervise") as http:
+        await post(li, f"/v1/reviews/{claimed.ticket_id}/claim", {})
+        await send(http, f"{path}/join", tickets=[str(each.ticket_id) for each in (waits, claimed)])
+        await send(http, f"{path}/fold")
+        await watched(classification)
+        await classification.said()
+        await send(http, f"{path}/join", tickets=[str(put_in.ticket_id)])
+    rows = await classification.rows(
+        "SELECT id, state, situation, decided_by FROM ticket WHERE ticket->>'text' = :text", text=UNCLEAR
+    )
+    found = {row.id: (row.state, row.situation, row.decided_by) for row in rows}
+    by_event = ("classified", opening.situation.code, "hot_event")
+    assert (found[waits.ticket_id], found[put_in.ticket_id]) == (by_event, by_event)
+    assert {found[each.ticket_id][0] for each in (claimed, unlike)} == {"review"}
+    said = await classification.said()
+    assert [(type(each), each.key) for each in said] == [
+        (TicketClassified, str(put_in.ticket_id)),
+        (HotEventJoined, str(put_in.ticket_id)),
+    ]
+    [told] = of_kind(said, TicketClassified)
+    assert (told.decided_by, told.hot_event) == ("hot_event", opening.hot_event_id)
+    left = await classification.rows("SELECT ticket_id FROM review")
+    assert {row.ticket_id for row in left} == {claimed.ticket_id, unlike.ticket_id}
+    assert not await classification.rows("SELECT 1 FROM decision"), (
+        "nobody has said what they are: nothing to learn from"
+    )
 
 
 async def test_a_part_of_a_split_ticket_that_fits_a_folded_event_is_its_member(classification: Harness) -> None:
