@@ -148,7 +148,7 @@ async def run(place: Place, options: Options) -> list[Measure]:
         measured("calls about something else among them", len(members) - right, "", most=0),
         measured("outages in one event, at most", max(map(len, outages.values()), default=0), "", most=1),
         measured("master work orders", len(masters), "", most=len(call.OUTAGES)),
-        measured("calls that follow a master", merged, "", note="the others wait for a reviewer"),
+        measured("calls that follow a master", 100 * merged / count, "%", least=95),
         measured("calls that had a work order of their own", alone, "", note="until their event was folded"),
         measured("call → its agent told of the event, p50", told[0] * 1000, "ms"),
         measured("p99", told[1] * 1000, "ms"),

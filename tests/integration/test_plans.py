@@ -411,6 +411,7 @@ CLASSIFICATION = (
         lambda w: {"due_at": datetime(1970, 1, 1, tzinfo=UTC), "ticket_id": FIRST, "limit": 50, "characters": 500},
     ),
     ("several", classification.review.SEVERAL, lambda w: {"ids": w.column("review", "ticket_id")}),
+    ("drop", classification.review.DROP, lambda w: {"ids": w.column("review", "ticket_id")}),
     ("labels", classification.review.LABELS, lambda w: {"ids": w.column("ticket", "id")}),
     (
         "decide_reviews",
