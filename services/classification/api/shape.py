@@ -69,7 +69,7 @@ class Judged(BaseModel):
     words: list[str] = Field(description="what spoke for it, strongest first")
     matrix_version: str
     model_version: str | None = Field(description="null: the matrix itself, or a person")
-    decided_by: str = Field(description="model, matrix, hot_event (its master or a member), or the reviewer's principal")
+    decided_by: str = Field(description="model, matrix, hot_event (master or member), or the reviewer's principal")
 
 
 class PreviewAnswer(Judged):
