@@ -1,4 +1,4 @@
-"""Tickets that follow a master (domain.md §2, §9): a person's word, and each bounded step that carries wishes out.
+"""Tickets that follow a master (domain.md §2, §9): joining it, leaving it, doing what it does; and a person's word.
 
 A member's own work orders end; the master's departments are told of it and work for it. What the master does (answered,
 reopened) its members do after it; who is released gets work orders of its own again. All of it happens with the master
@@ -12,9 +12,8 @@ from uuid import UUID
 from libs.shared.command import Answer
 from libs.shared.contracts import dispatch as says
 from libs.shared.db import Transaction
-from libs.shared.service import Running
 from services.dispatch import store
-from services.dispatch.command import agent, ground
+from services.dispatch.command import ground
 from services.dispatch.command.agent import ticket_standing
 from services.dispatch.domain import member, payload
 from services.dispatch.domain import ticket as tickets
@@ -24,7 +23,6 @@ from services.dispatch.domain.order import OPEN, Illegal
 from services.dispatch.domain.ticket import Entry, Ticket
 from services.dispatch.store.held import held
 
-STEP = 200  # tickets of one transaction
 ITSELF = "dispatch"  # who does what nobody asked for
 
 
@@ -84,7 +82,7 @@ async def merge(args: Merge, tx: Transaction) -> Answer:
         store.held.write(tx, [replace(ticket, master=None)])
     hot_event = known is not None and known.hot_event
     wish = Member(args.ticket_id, args.into, "joining", (), hot_event, args.by, args.reason)
-    await _join(tx, master, [wish])
+    await join(tx, master, [wish])
     return Answer(200, await _standing(tx, held(tx).tickets[args.ticket_id]))
 
 
@@ -95,7 +93,7 @@ async def release(args: Release, tx: Transaction) -> Answer:
     ticket, _ = ground.ticket_in(tx, args.ticket_id)
     if ticket.is_member:
         rows = await store.member.some(tx, [args.ticket_id])
-        await _leave(tx, [replace(row, by=args.by, reason=args.reason) for row in rows])
+        await leave(tx, [replace(row, by=args.by, reason=args.reason) for row in rows])
     return Answer(200, await _standing(tx, held(tx).tickets[args.ticket_id]))
 
 
@@ -105,49 +103,7 @@ async def _standing(tx: Transaction, ticket: Ticket) -> dict[str, object]:
     return {**ticket_standing(ticket), "master_id": master_id, "members": count}
 
 
-async def advance(running: Running, master_id: UUID) -> bool:
-    """Carry out the next wishes of a master's members, else have the next ones follow it; False: nothing was left."""
-    ids = await _next(running, master_id)
-    async with running.transaction({str(master_id), *map(str, ids)}) as tx:
-        await store.order.load(tx)
-        master, known = held(tx).tickets.get(master_id), await store.member.master(tx, master_id)
-        live = master is not None and master.is_master and known is not None and not known.dissolved_by
-        rows = await store.member.some(tx, ids)
-        joining = [row for row in rows if row.master_id == master_id and row.state == "joining"]
-        leaving = [row for row in rows if row.master_id == master_id and row.state == "leaving"]
-        if live and master:
-            await _join(tx, master, joining)
-        elif known and known.dissolved_by:
-            staying = [row for row in rows if row.master_id == master_id and row.state in ("joining", "member")]
-            leaving += [replace(row, by=known.dissolved_by, reason=known.reason) for row in staying]
-        await _leave(tx, leaving)
-        if live and master:
-            await _follow(tx, master, ids)
-        if ids:
-            return True
-        if master is not None and master.state != "closed" and known is not None:
-            answered = known.over and master.state == "answered" and await store.member.all_closed(tx, master_id)
-            if known.dissolved_by or answered:
-                await agent.close([agent.Close(master_id, known.dissolved_by or ITSELF, None)], tx)
-        if not await _next(tx, master_id):
-            await store.member.done(tx, master_id)
-        return False
-
-
-async def _next(source: Transaction | Running, master_id: UUID) -> list[UUID]:
-    """The tickets of the next step: those on the way to or from the master, else those that have yet to follow it."""
-    known = await store.member.master(source, master_id)
-    master = (await store.ticket.tickets(source, [master_id])).get(master_id)
-    if known is None:
-        return []
-    if found := await store.member.moving(source, master_id, STEP) if master or known.dissolved_by else []:
-        return found
-    if known.dissolved_by:
-        return await store.member.first(source, master_id, STEP)
-    return await store.member.behind(source, master, STEP) if master else []
-
-
-async def _join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> None:
+async def join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> None:
     """Tickets become members: their work orders end, the master's departments hear of them, and so does everybody.
 
     Who has an answer already, or follows another master, stays as it is.
@@ -213,7 +169,7 @@ async def _join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> No
             promised=member.promised(ticket for _, ticket in joined),
         )
     )
-    await _follow(tx, master, [ticket.brief.ticket_id for _, ticket in joined])
+    await follow(tx, master, [ticket.brief.ticket_id for _, ticket in joined])
 
 
 def _told(tx: Transaction, master: Ticket, joined: Sequence[Ticket], before: int) -> list[Webhook]:
@@ -233,7 +189,7 @@ def _told(tx: Transaction, master: Ticket, joined: Sequence[Ticket], before: int
     ]
 
 
-async def _leave(tx: Transaction, members: Sequence[Member]) -> None:
+async def leave(tx: Transaction, members: Sequence[Member]) -> None:
     """Members go their own ways: those without an answer get work orders again."""
     if not members:
         return
@@ -267,7 +223,7 @@ async def _leave(tx: Transaction, members: Sequence[Member]) -> None:
     await ground.send_out(tx, briefs, new)
 
 
-async def _follow(tx: Transaction, master: Ticket, ids: Iterable[UUID]) -> None:
+async def follow(tx: Transaction, master: Ticket, ids: Iterable[UUID]) -> None:
     """Members do what their master did: they are answered with its answers, or open again."""
     here = held(tx)
     _, works = ground.ticket_in(tx, master.brief.ticket_id)

@@ -17,7 +17,6 @@ from libs.shared.contracts.classification import (
 )
 from libs.shared.events import Event, uuid7
 from services.dispatch import merging, store
-from services.dispatch.command import merge
 from tests.integration.dispatch.test_court import REASON
 from tests.integration.dispatch.world import METER, REPAIR, World, amended, classified, post
 
@@ -210,7 +209,7 @@ async def test_a_ticket_taken_out_of_a_hot_event_or_never_sent_out_gets_its_work
 async def test_a_dissolved_event_lets_everybody_go_and_nothing_is_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge, "STEP", 2)
+    monkeypatch.setattr(merging, "STEP", 2)
     event, tickets = await storm(world, 5)
     late = classified(METER).model_copy(update={"hot_event": event})
     await world.hear(late)
@@ -321,10 +320,10 @@ async def test_two_tickets_merged_into_each_other_at_once_do_not_both_follow(wor
 async def test_whoever_takes_over_in_mid_work_leaves_nothing_out_and_does_nothing_twice(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge, "STEP", 2)
+    monkeypatch.setattr(merging, "STEP", 2)
     event, tickets = await storm(world, 7)
     await world.work(event, "repair")
-    await asyncio.gather(*(merge.advance(world.harness.running, event) for _ in range(4)))
+    await asyncio.gather(*(merging.advance(world.harness.running, event) for _ in range(4)))
     await carried_out(world)
     said = await world.said(Event)
     for kind in (says.TicketMerged, says.TicketAnswered):

@@ -10,7 +10,6 @@ import pytest
 from libs.shared.contracts.classification import HotEventClosed, HotEventDissolved, HotEventLeft
 from libs.shared.events import uuid7
 from services.dispatch import merging, store
-from services.dispatch.command import merge
 from tests.integration.dispatch.test_merge import joined, master_of
 from tests.integration.dispatch.world import METER, REPAIR, World, classified, post
 
@@ -140,7 +139,7 @@ class Life:
 async def test_whatever_happens_each_open_ticket_is_worked_on_by_somebody(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge, "STEP", 2)
+    monkeypatch.setattr(merging, "STEP", 2)
     life = Life(world, seed)
     for event in life.events:
         await world.hear(master_of(event))
