@@ -10,7 +10,7 @@ from libs.shared.service import Running
 from services.classification import cumulation, store, watch
 from services.classification.current import Prediction, current
 from services.classification.domain import fact, rule
-from services.classification.domain.hot_event import BY
+from services.classification.domain.hot_event import BY, DECIDER
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.repeat import Mark
 from services.classification.store.review import Opened
@@ -54,7 +54,7 @@ async def classify(events: list[TicketReceived], tx: Transaction) -> None:
             whole = await _matrix(tx.running, member.matrix_version)
             if member.situation in whole.by_code:
                 verdict, matrix = fact.decided(event.ticket, whole, member.situation, None, None), whole
-                model_version, by = None, watch.DECIDER
+                model_version, by = None, DECIDER
         verdict = fact.repeated(matrix, verdict, repeat.repeats)
         read.append(
             Classified(event.ticket_id, event.ticket, verdict, matrix, model_version, mark, repeat, cell, by, waits)
@@ -130,9 +130,7 @@ async def _masters(
             matrix = await _matrix(running, row.matrix_version)
             if row.situation in matrix.by_code:
                 verdict = fact.decided(event.ticket, matrix, row.situation, None, None)
-                found[place] = replace(
-                    found[place], verdict=verdict, matrix=matrix, model_version=None, said=watch.DECIDER
-                )
+                found[place] = replace(found[place], verdict=verdict, matrix=matrix, model_version=None, said=DECIDER)
     return found
 
 

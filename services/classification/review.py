@@ -14,6 +14,7 @@ from libs.shared.contracts.intake import BusinessType, Ticket
 from libs.shared.db import Transaction
 from services.classification import store
 from services.classification.domain import fact, part
+from services.classification.domain.hot_event import DECIDER
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.part import Part
 from services.classification.domain.repeat import Repeat
@@ -208,7 +209,7 @@ async def _open(tx: Transaction, ticket_id: UUID, by: str) -> Row[Any]:
     if row is None:
         past = await store.review.decided(tx, ticket_id)
         if past is None:
-            raise Refused(404, "No such review", "this ticket does not wait for a person")
+            raise await _none(tx, ticket_id)
         raise Refused(
             409,
             "Already decided",
@@ -226,6 +227,21 @@ async def _open(tx: Transaction, ticket_id: UUID, by: str) -> Row[Any]:
             claimed_until=row.claimed_until.isoformat(),
         )
     return row
+
+
+async def _none(tx: Transaction, ticket_id: UUID) -> Refused:
+    """Why no person decides: none was ever asked, or what became of a hot event has answered that meanwhile."""
+    ticket = await store.ticket.one(tx, ticket_id)
+    if ticket is None or ticket.decided_by != DECIDER:
+        return Refused(404, "No such review", "this ticket does not wait for a person")
+    return Refused(
+        409,
+        "Already decided",
+        "this ticket is a member of a hot event, and is what that is",
+        decided_by=ticket.decided_by,
+        decided_at=ticket.classified_at.isoformat(),
+        situation=ticket.situation,
+    )
 
 
 def _claimed(ticket_id: UUID, by: str | None, until: str | None) -> dict[str, Any]:

@@ -38,7 +38,6 @@ FORGET_SECONDS = 3600.0
 FORGOTTEN_WEEKS = 26
 SHARE = 4  # arrivals of one transaction came within this share of the window
 FIRST_TICKETS = 20  # named in HotEventOpened
-DECIDER = "hot_event"  # who decided what masters are, and members of folded events that nobody was sure of
 TOLD = 500  # members that are told in one transaction that their event is folded
 TITLE_TEXTS = 30  # texts that make the title
 START = UUID(int=0)
@@ -154,7 +153,7 @@ async def tell(tx: Transaction, hot_event_id: UUID) -> None:
 async def _settle(tx: Transaction, event: Row[Any], tickets: list[UUID]) -> None:
     """Tickets of a folded event are what it is; nobody need be asked. Args: `event`: its situation, matrix_version."""
     matrix = await current(tx.running).matrix(event.matrix_version)
-    await review.settle(tx, tickets, matrix, event.situation, by=DECIDER)
+    await review.settle(tx, tickets, matrix, event.situation, by=hot_event.DECIDER)
 
 
 async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> None:

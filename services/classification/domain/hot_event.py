@@ -19,6 +19,7 @@ from .stopword import STOP_WORDS
 from .text import Reading, normal
 
 BY: Final = "classification"  # who opens, joins and closes by itself
+DECIDER: Final = "hot_event"  # who decided what masters are, and members of folded events that nobody was sure of
 CHANCE = 1e-4  # that so many tickets come where as many as usual are expected, below which it is no chance
 FLOOR = 0.1  # tickets in a window that are expected at least
 KEEP = 0.75  # of what was usual a week before: half of it is forgotten in 2.4 weeks

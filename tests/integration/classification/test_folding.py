@@ -382,6 +382,8 @@ async def test_nobody_is_asked_about_members_of_a_folded_event_but_whoever_has_c
         await send(http, f"{path}/fold")
         await watched(classification)
         await classification.said()
+        late = await post(li, f"/v1/reviews/{waits.ticket_id}/decide", {"situation": "C04-1"})
+        assert (late.status_code, late.json()["decided_by"]) == (409, "hot_event")
         await send(http, f"{path}/join", tickets=[str(put_in.ticket_id)])
     rows = await classification.rows(
         "SELECT id, state, situation, decided_by FROM ticket WHERE ticket->>'text' = :text", text=UNCLEAR
