@@ -40,7 +40,6 @@ LOOK_SECONDS = 10.0
 FORGET_SECONDS = 3600.0
 DAYS_KEPT = 400  # of requests by day and situation
 NAMED = 20  # tickets in CumulativeProblemFound
-OWN = frozenset({cumulative.BY, "hot_event"})  # who decides what tickets are that Zhida makes itself: they do not count
 GRIEVANCES = frozenset({"opinion", "suggestion", "complaint"})  # 抱怨类
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -85,7 +84,7 @@ async def count(tx: Transaction, matrix: Matrix) -> bool:
     since = await store.cumulative.counted(tx) or BEGINNING
     rows = await store.cumulative.classified(tx, since, tx.now - LAG, PAGE)
     if rows:
-        await _count(tx, matrix, [row for row in rows if row.state == "classified" and row.decided_by not in OWN])
+        await _count(tx, matrix, [row for row in rows if row.state == "classified" and not row.own])
         await store.cumulative.count_until(tx, rows[-1].classified_at)
     return len(rows) >= PAGE
 

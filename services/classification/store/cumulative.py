@@ -21,7 +21,9 @@ COUNT_UNTIL = text("""
     INSERT INTO counted (single, until) VALUES (true, :until) ON CONFLICT (single) DO UPDATE SET until = :until""")
 # Whatever was classified at one instant comes together: a batch, or what a person decided at once.
 CLASSIFIED = text("""
-    SELECT id, state, situation, business_type, decided_by, repeat_of, classified_at FROM ticket
+    SELECT id, state, situation, business_type, repeat_of, classified_at,
+        decided_by = 'cumulative' OR EXISTS (SELECT FROM hot_event e WHERE e.hot_event_id = ticket.id) AS own
+    FROM ticket
     WHERE classified_at > :since AND classified_at <= :until
     ORDER BY classified_at FETCH FIRST (CAST(:most AS bigint)) ROWS WITH TIES""")
 TICKETS = text("""
@@ -88,7 +90,10 @@ async def count_until(tx: Transaction, until: datetime) -> None:
 
 
 async def classified(tx: Transaction, since: datetime, until: datetime, most: int) -> Sequence[Row[Any]]:
-    """Tickets by when they got their situation, in (since, until]; more than `most` where the last came together."""
+    """Tickets by when they got their situation, in (since, until]; more than `most` where the last came together.
+
+    `own`: made by Zhida itself, a master of a hot event or about a cumulative problem.
+    """
     return await tx.rows(CLASSIFIED, since=since, until=until, most=most)
 
 

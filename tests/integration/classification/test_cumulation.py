@@ -105,6 +105,7 @@ async def test_a_hot_event_counts_once(classification: Harness) -> None:
             id=each.ticket_id,
             event=calls[0].ticket_id,
         )
+    await classification.rows("UPDATE ticket SET decided_by = 'hot_event' WHERE id = :id", id=calls[1].ticket_id)
     assert await counted(classification) == []
     [row] = await classification.rows("SELECT * FROM occasion")
     assert (row.requests, row.hot_event) == (3, calls[0].ticket_id)
