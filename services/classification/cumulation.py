@@ -9,7 +9,7 @@ has said, too, which tickets are about one cause.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,6 @@ from services.classification.current import Prediction, current
 from services.classification.domain import cumulative, fact, place
 from services.classification.domain.cumulative import CumulativeRule, Occasion, Request, Where
 from services.classification.domain.matrix import Matrix
-from services.classification.domain.repeat import Mark
 from services.classification.store.cumulative import Kept
 
 LOCK = "occasions"  # stream that a look holds; sorts behind every ticket's
@@ -201,14 +200,4 @@ async def _decided(event: TicketReceived, found: Prediction, problem: Row[Any], 
     matrix = await current(running).matrix(problem.matrix_version)
     kind = matrix.situations[matrix.by_code[problem.situation]].business_type
     verdict = fact.decided(event.ticket, matrix, problem.situation, kind, None)
-    return replace(
-        found,
-        verdict=verdict,
-        matrix=matrix,
-        model_version=None,
-        mark=Mark((), found.mark.sketch),
-        cell=None,
-        said=cumulative.BY,
-        shadow=None,
-        hot=None,
-    )
+    return found.apart().named(verdict, matrix, cumulative.BY)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -70,6 +70,14 @@ class Prediction:
     def parts(self) -> tuple[Verdict, Matrix, str | None]:
         """The verdict and what gave it."""
         return self.verdict, self.matrix, self.model_version
+
+    def named(self, verdict: Verdict, matrix: Matrix, by: str) -> "Prediction":
+        """The same ticket by somebody's word instead."""
+        return replace(self, verdict=verdict, matrix=matrix, model_version=None, said=by)
+
+    def apart(self) -> "Prediction":
+        """The same, compared with no other ticket: one that Zhida made itself."""
+        return replace(self, mark=Mark((), self.mark.sketch), cell=None, shadow=None, hot=None)
 
 
 class Current:

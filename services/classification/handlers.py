@@ -1,7 +1,6 @@
 """What classification does with a ticket: read it before the transaction, then say what it is, or ask a person."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from libs.shared.contracts.intake import TicketReceived
 from libs.shared.db import Poison, Transaction
@@ -12,7 +11,6 @@ from services.classification.current import Prediction, current
 from services.classification.domain import fact, rule
 from services.classification.domain.hot_event import BY, DECIDER
 from services.classification.domain.matrix import Matrix
-from services.classification.domain.repeat import Mark
 from services.classification.store.review import Opened
 from services.classification.store.shadow import Both
 from services.classification.store.ticket import Classified
@@ -111,7 +109,7 @@ async def _named_in_splitting(
         if label := labels.get(event.ticket_id):
             matrix = await current(running).matrix(label.matrix_version)
             verdict = fact.decided(event.ticket, matrix, label.situation, None, None)
-            found[place] = replace(found[place], verdict=verdict, matrix=matrix, model_version=None, said=label.by)
+            found[place] = found[place].named(verdict, matrix, label.by)
     return found
 
 
@@ -124,13 +122,12 @@ async def _masters(
     found = list(predictions)
     for place, event in enumerate(events):
         if event.ticket.hot_event:
-            mark = Mark((), found[place].mark.sketch)
-            found[place] = replace(found[place], mark=mark, cell=None, shadow=None, hot=None)
+            found[place] = found[place].apart()
         if row := rows.get(event.ticket_id):
             matrix = await _matrix(running, row.matrix_version)
             if row.situation in matrix.by_code:
                 verdict = fact.decided(event.ticket, matrix, row.situation, None, None)
-                found[place] = replace(found[place], verdict=verdict, matrix=matrix, model_version=None, said=DECIDER)
+                found[place] = found[place].named(verdict, matrix, DECIDER)
     return found
 
 

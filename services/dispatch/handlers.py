@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from libs.shared.contracts import dispatch as says
 from libs.shared.contracts.classification import (
     Department,
     HotEventClosed,
@@ -122,14 +121,7 @@ async def _reassign(event: TicketClassified, tx: Transaction, ticket: Ticket, sh
     await store.delivery.cancel(tx, cancelled)
     await store.delivery.add(tx, ground.stopped(cancelled, "classified_again"))
     for order in cancelled:
-        tx.publish(
-            says.WorkOrderCancelled(
-                ticket_id=order.ticket_id,
-                work_order_id=order.work_order_id,
-                department=order.department,
-                reason="classified_again",
-            )
-        )
+        tx.publish(ground.cancelled(order, "classified_again"))
     await ground.send_out(tx, {event.ticket_id: brief}, new)
     if brief.situation_code != ticket.brief.situation_code:  # who keeps a share works in another cell from now on
         kept = [order for order in shares if not order.gone and order not in dropped]

@@ -14,7 +14,7 @@ from libs.shared.db import Transaction
 from libs.shared.service import Record
 from libs.shared.telemetry import log
 from services.intake import store
-from services.intake.command import cumulative, division, folding, reception
+from services.intake.command import division, proactive, reception
 from services.intake.domain import stage
 from services.intake.domain.draft import Draft
 from services.intake.domain.stage import Fact
@@ -59,14 +59,9 @@ async def split(events: list[TicketSplit], tx: Transaction) -> None:
     await move(list(events), tx)
 
 
-async def foresee(events: list[CumulativeProblemFound], tx: Transaction) -> None:
-    """Register the proactive tickets of cumulative problems."""
-    await cumulative.register(events, tx)
-
-
-async def fold(events: list[HotEventFolded], tx: Transaction) -> None:
-    """Register the masters of hot events."""
-    await folding.register(events, tx)
+async def make(events: list[HotEventFolded | CumulativeProblemFound], tx: Transaction) -> None:
+    """Register the tickets that Zhida makes itself."""
+    await proactive.register(events, tx)
 
 
 async def _move(tx: Transaction, facts: Sequence[Fact]) -> None:

@@ -38,7 +38,7 @@ service = Service(
     hears={
         ReviewRequested: handlers.move,
         TicketSplit: handlers.split,
-        HotEventFolded: handlers.fold,
+        HotEventFolded: handlers.make,
         TicketClassified: handlers.move,
         WorkOrderAssigned: handlers.move,
         WorkOrderDelivered: handlers.move,
@@ -52,7 +52,7 @@ service = Service(
         NotificationSent: handlers.move,
         TicketClosed: handlers.move,
         TicketReopened: handlers.move,
-        CumulativeProblemFound: handlers.foresee,
+        CumulativeProblemFound: handlers.make,
         TicketMerged: handlers.move,
         TicketReleased: handlers.move,
     },

@@ -1,30 +1,28 @@
 """For supervisors and reviewers: cumulative problems that became proactive tickets."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from sqlalchemy import Row
 
-from libs.shared.web import Caller, after, caller, cursor, problems, running
+from libs.shared.web import after, cursor, problems, running
 from services.classification import store
 from services.classification.api import shape_ahead
+from services.classification.api.hot_event import LAST, After, Limit, Watcher
 from services.classification.current import current
 from services.classification.domain import fact
 
 router = APIRouter(tags=["looking ahead"])
-
-Watcher = Annotated[Caller, caller("supervise", "review")]
-LAST = UUID(int=(1 << 128) - 1)
 
 
 @router.get("/v1/cumulative-problems", summary="Cumulative problems", responses=problems(422))
 async def cumulative_problems(
     request: Request,
     who: Watcher,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    after_: Annotated[str | None, Query(alias="after", max_length=500, description="`next` of the page before")] = None,
+    limit: Limit = 50,
+    after_: After = None,
 ) -> shape_ahead.CumulativeProblems:
     """What happened so often at one place, or to one customer, that a proactive ticket was made; the latest first."""
     process = running(request)

@@ -54,7 +54,7 @@ async def find(
     last = after(after_, UUID)
     whose = agent_id or x_agent_id or who.principal
     rows = await store.ticket.of_agent(running(request), whose, state, last[0] if last else LAST, limit + 1)
-    items = [summary(row) for row in rows]
+    items = [_summary(row) for row in rows]
     return view.TicketPage.model_validate(page(items, limit, lambda item: [item["ticket_id"]]))
 
 
@@ -72,7 +72,7 @@ async def show(request: Request, ticket_id: UUID, _: Reader) -> view.TicketDetai
     brief = ticket.brief
     return view.TicketDetail.model_validate(
         {
-            **summary(ticket),
+            **_summary(ticket),
             "members": await store.member.count(process, ticket.master) if ticket.master else 0,
             "text": brief.text,
             "category_path": brief.category_path,
@@ -164,8 +164,7 @@ async def master_of(request: Request, ticket_id: UUID) -> UUID | None:
     return ticket.master if ticket and ticket.is_member else None
 
 
-def summary(ticket: Ticket) -> dict[str, Any]:
-    """A ticket in a list."""
+def _summary(ticket: Ticket) -> dict[str, Any]:
     brief = ticket.brief
     return {
         "ticket_id": brief.ticket_id,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from libs.shared.web import Caller, Refused, after, caller, command, page, problems, running
 from services.dispatch import store
 from services.dispatch.api import sent, view
-from services.dispatch.api.agent import AgentId, acting, master_of
+from services.dispatch.api.agent import AgentId, acting
 from services.dispatch.api.department import FIRST, seen
 from services.dispatch.command import merge as merging
 from services.dispatch.domain import payload
@@ -51,10 +51,10 @@ async def members(
     request: Request, ticket_id: UUID, _: Merger, limit: sent.Limit = 50, after_: After = None
 ) -> view.MemberPage:
     """Of a ticket that is merged itself: all that share its master."""
-    known = await store.ticket.tickets(running(request), [ticket_id])
-    if ticket_id not in known:
+    ticket = (await store.ticket.tickets(running(request), [ticket_id])).get(ticket_id)
+    if ticket is None:
         raise Refused(404, "Not found", "there is no such ticket, or it has not been classified yet")
-    return await _page(request, await master_of(request, ticket_id) or ticket_id, limit, after_)
+    return await _page(request, ticket.master or ticket_id, limit, after_)
 
 
 @router.get("/v1/work-orders/{work_order_id}/members", summary="For whom it works", responses=problems(404, 422))

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from libs.shared.command import Answer, Refused
@@ -286,6 +286,21 @@ def conclude(tx: Transaction, ticket: Ticket, shares: Sequence[WorkOrder]) -> No
     store.held.write(tx, [standing_now])
     for event in said:
         tx.publish(event)
+
+
+def cancelled(
+    order: WorkOrder,
+    reason: Literal["classified_again", "reassigned", "merged"],
+    reassigned_to: Department | None = None,
+) -> says.WorkOrderCancelled:
+    """What is said of a work order that its department has no more."""
+    return says.WorkOrderCancelled(
+        ticket_id=order.ticket_id,
+        work_order_id=order.work_order_id,
+        department=order.department,
+        reason=reason,
+        reassigned_to=reassigned_to,
+    )
 
 
 def stopped(working: Sequence[WorkOrder], reason: str, **more: Any) -> list[Webhook]:

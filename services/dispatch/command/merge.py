@@ -83,6 +83,7 @@ async def merge(args: Merge, tx: Transaction) -> Answer:
     hot_event = known is not None and known.hot_event
     wish = Member(args.ticket_id, args.into, "joining", (), hot_event, args.by, args.reason)
     await join(tx, master, [wish])
+    await follow(tx, master, [args.ticket_id])
     return Answer(200, await _standing(tx, held(tx).tickets[args.ticket_id]))
 
 
@@ -106,7 +107,7 @@ async def _standing(tx: Transaction, ticket: Ticket) -> dict[str, object]:
 async def join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> None:
     """Tickets become members: their work orders end, the master's departments hear of them, and so does everybody.
 
-    Who has an answer already, or follows another master, stays as it is.
+    Who has an answer already, or follows another master, stays as it is. Have members `follow` the master next.
     """
     here, master_id = held(tx), master.brief.ticket_id
     joined: list[tuple[Member, Ticket]] = []
@@ -132,14 +133,7 @@ async def join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> Non
         detail = {"master_id": str(master_id), "reason": wish.reason, "hot_event": wish.hot_event}
         changes.append(Entry(wish.ticket_id, None, "merged", wish.by, detail))
         for order in working:
-            tx.publish(
-                says.WorkOrderCancelled(
-                    ticket_id=order.ticket_id,
-                    work_order_id=order.work_order_id,
-                    department=order.department,
-                    reason="merged",
-                )
-            )
+            tx.publish(ground.cancelled(order, "merged"))
         tx.publish(
             says.TicketMerged(
                 ticket_id=wish.ticket_id,
@@ -169,7 +163,6 @@ async def join(tx: Transaction, master: Ticket, wishes: Sequence[Member]) -> Non
             promised=member.promised(ticket for _, ticket in joined),
         )
     )
-    await follow(tx, master, [ticket.brief.ticket_id for _, ticket in joined])
 
 
 def _told(tx: Transaction, master: Ticket, joined: Sequence[Ticket], before: int) -> list[Webhook]:

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from libs.shared.command import Answer
-from libs.shared.contracts import dispatch as says
 from libs.shared.contracts.classification import Department
 from libs.shared.db import Transaction
 from libs.shared.service import Running
@@ -106,13 +105,7 @@ async def _move(tx: Transaction, job: Reassignment, items: Sequence[Item]) -> li
             successor=str(new.work_order_id),
             reassignment_id=str(job.reassignment_id),
         )
-        cancelled = says.WorkOrderCancelled(
-            ticket_id=order.ticket_id,
-            work_order_id=order.work_order_id,
-            department=order.department,
-            reason="reassigned",
-            reassigned_to=target,
-        )
+        cancelled = ground.cancelled(order, "reassigned", target)
         return Step(
             Answer(200, {}),
             [gone, replace(ticket, transfers=ticket.transfers + 1), note],

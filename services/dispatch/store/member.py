@@ -14,28 +14,22 @@ from services.dispatch.domain.ticket import Ticket
 from services.dispatch.store.held import json
 from services.dispatch.store.ticket import ticket
 
-# Who follows another master stays with it; who is out, or on the way out, comes back.
-WISH = text("""
+_PUT = """
     INSERT INTO member (ticket_id, master_id, state, departments, hot_event, by, reason, at)
     SELECT ticket_id, master_id, state, departments, hot_event, by, reason, :now
     FROM jsonb_to_recordset(CAST(:members AS jsonb)) AS n(ticket_id uuid, master_id uuid, state text,
         departments jsonb, hot_event boolean, by text, reason text)
     ON CONFLICT (ticket_id) DO UPDATE SET master_id = excluded.master_id, state = excluded.state,
         departments = excluded.departments, hot_event = excluded.hot_event, by = excluded.by,
-        reason = excluded.reason, at = excluded.at
+        reason = excluded.reason, at = excluded.at"""
+KEEP = text(_PUT)
+# Who follows another master stays with it; who is out, or on the way out, comes back.
+WISH = text(f"""{_PUT}
     WHERE member.state = 'released' OR member.state = 'leaving' AND member.master_id = excluded.master_id""")
 LEAVE = text("""
     UPDATE member m SET state = 'leaving', by = n.by, reason = NULL, at = :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:masters AS uuid[]), CAST(:bys AS text[])) AS n(ticket_id, master_id, by)
     WHERE m.ticket_id = n.ticket_id AND m.master_id = n.master_id AND m.state IN ('joining', 'member')""")
-KEEP = text("""
-    INSERT INTO member (ticket_id, master_id, state, departments, hot_event, by, reason, at)
-    SELECT ticket_id, master_id, state, departments, hot_event, by, reason, :now
-    FROM jsonb_to_recordset(CAST(:members AS jsonb)) AS n(ticket_id uuid, master_id uuid, state text,
-        departments jsonb, hot_event boolean, by text, reason text)
-    ON CONFLICT (ticket_id) DO UPDATE SET master_id = excluded.master_id, state = excluded.state,
-        departments = excluded.departments, hot_event = excluded.hot_event, by = excluded.by,
-        reason = excluded.reason, at = excluded.at""")
 BEGIN = text("""
     INSERT INTO master (master_id, hot_event, due)
     SELECT id, :hot_event, false FROM unnest(CAST(:ids AS uuid[])) AS n(id) ORDER BY id
@@ -92,7 +86,7 @@ PAGE = text("""
 async def wish(tx: Transaction, members: Sequence[Member]) -> None:
     """Have these join their masters soon; their tickets are locked."""
     if members:
-        await tx.run(WISH, members=json(members_of(members)), now=tx.now)
+        await tx.run(WISH, members=json(_plain(members)), now=tx.now)
         tx.after_commit(lambda: tx.running.wake("merging"))
 
 
@@ -111,7 +105,7 @@ async def leave(tx: Transaction, wishes: Sequence[tuple[UUID, UUID, str]]) -> No
 async def keep(tx: Transaction, members: Sequence[Member]) -> None:
     """How these stand now; their tickets are locked."""
     if members:
-        await tx.run(KEEP, members=json(members_of(members)), now=tx.now)
+        await tx.run(KEEP, members=json(_plain(members)), now=tx.now)
 
 
 async def begin(tx: Transaction, ids: Collection[UUID], *, hot_event: bool) -> None:
@@ -193,7 +187,7 @@ async def page(running: Running, master_id: UUID, after: UUID, limit: int) -> li
     return [ticket(row) for row in await running.read(PAGE, id=master_id, after=after, limit=limit)]
 
 
-def members_of(members: Sequence[Member]) -> list[dict[str, Any]]:
+def _plain(members: Sequence[Member]) -> list[dict[str, Any]]:
     """As rows of JSON."""
     return [
         {
