@@ -41,8 +41,8 @@ ACCEPT = text("""
 # While records come fast the broker gathers them, the faster the longer: one fetch, one transaction and one pass of the
 # relay for many instead of each. At 350 tickets a second that is a quarter of the CPU less, and half of p99.
 FAST = 60  # records a second
-GATHERED = 128 * 1024  # bytes that are enough at once
-GATHERING, PER_MS = (25, 80), 25  # ms at least and at most; in between, one for so many records a second
+GATHERED = 1024 * 1024  # bytes that are enough at once
+GATHERING, PER_MS = (40, 100), 25  # ms at least and at most; in between, one for so many records a second
 AT_ONCE, IDLE = 1, 250  # bytes, ms: while they come slowly
 
 

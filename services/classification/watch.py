@@ -8,7 +8,7 @@ Whoever changes hot events locks in this order: LOCK, the streams of tickets and
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from services.classification.current import current
 from services.classification.domain import fact, hot_event
 from services.classification.domain.hot_event import BY, Arrival, Cell, Event, Group
 from services.classification.domain.matrix import Matrix
+from services.classification.domain.sketch import Sketch
 
 LOCK = "#hot-events"  # stream that whoever changes hot events holds; sorts before every ticket's
 BATCH = 1000  # arrivals in one transaction
@@ -164,7 +165,7 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
     windows = _windows(matrix, left)
     opened: list[tuple[Event, float]] = []
     taken: set[UUID] = {each.ticket_id for each, _, _ in joined}
-    for group, usual in await _groups(tx, matrix, windows, taken):
+    for group, usual in await _groups(tx, matrix, windows, left, taken):
         members = [(each, likeness) for each, likeness in group.members if each.ticket_id not in taken]
         event = hot_event.same(rule, group, events)
         if event is None and len(members) >= rule.least:
@@ -218,9 +219,9 @@ def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -
 
 
 async def _groups(
-    tx: Transaction, matrix: Matrix, windows: dict[Cell, tuple[UUID, UUID]], members: set[UUID]
+    tx: Transaction, matrix: Matrix, windows: dict[Cell, tuple[UUID, UUID]], came: list[Arrival], members: set[UUID]
 ) -> list[tuple[Group, float]]:
-    """What is hot in these cells, with what is usual there; the largest first."""
+    """What is hot in these cells now that these came, with what is usual there; the largest first."""
     rule = matrix.rules.hot_event
     counts = await store.hot_event.crowded(tx, windows, rule.least) if windows else {}
     if not counts:
@@ -230,11 +231,15 @@ async def _groups(
     usual = {cell: hot_event.expected(known.get(cell, []), hours[cell], rule.minutes) for cell in counts}
     hot = {cell: windows[cell] for cell, count in counts.items() if hot_event.is_hot(rule, count, usual[cell])}
     crowds = await store.hot_event.crowds(tx, hot, _categories(matrix)) if hot else {}
-    found = [
-        (group, usual[cell])
-        for cell, crowd in crowds.items()
-        for group in hot_event.groups(rule, [each for each in crowd if each.ticket_id not in members], usual[cell])
-    ]
+    fresh: dict[Cell, list[Sketch]] = defaultdict(list)
+    for each in came:
+        for cell in each.cell.both:
+            fresh[cell].append(each.sketch)
+    found = []
+    for cell, every in crowds.items():
+        crowd = [each for each in every if each.ticket_id not in members]
+        if hot_event.may_group(rule, fresh[cell], (each.sketch for each in crowd)):
+            found += [(group, usual[cell]) for group in hot_event.groups(rule, crowd, usual[cell])]
     return sorted(found, key=lambda each: len(each[0].members), reverse=True)
 
 

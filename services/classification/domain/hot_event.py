@@ -4,6 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
@@ -55,7 +56,7 @@ class Cell:
         return repeat.name("cell", self.category, self.place)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Arrival:
     """A ticket that came."""
 
@@ -63,7 +64,12 @@ class Arrival:
     cell: Cell
     situation: str  # code
     probability: float  # that it is of that situation, 0-1
-    words: frozenset[int]
+    sketch: Sketch
+
+    @cached_property
+    def words(self) -> frozenset[int]:
+        """What of its text is compared."""
+        return frozenset(self.sketch.tolist())
 
     @property
     def hour(self) -> int:
@@ -230,6 +236,25 @@ def nearest(rule: HotEventRule, cell: Cell, words: Words, events: Iterable[Event
             if likeness >= least and (best is None or likeness > best[1]):
                 best = event, likeness
     return best
+
+
+def may_group(rule: HotEventRule, fresh: Iterable[Sketch], crowd: Iterable[Sketch]) -> bool:
+    """Whether enough of a crowd say somewhat the same as one of these that have just come, and are in it.
+
+    A few steps of numpy, where `groups` takes thousands of Python's: most crowds say a hundred different things.
+    """
+    texts = [text for text in crowd if len(text)]
+    if len(texts) < rule.least:
+        return False
+    lengths = np.array([len(text) for text in texts])
+    hashes, starts = np.concatenate(texts), np.cumsum(lengths) - lengths
+    for text in fresh:
+        if len(text):
+            found = text[np.minimum(np.searchsorted(text, hashes), len(text) - 1)] == hashes
+            shared = np.add.reduceat(found, starts, dtype=np.int64)
+            if np.count_nonzero(shared >= rule.alike / 2 * np.sqrt(len(text) * lengths)) >= rule.least:
+                return True
+    return False
 
 
 def groups(rule: HotEventRule, arrivals: Sequence[Arrival], usual: float) -> list[Group]:

@@ -170,8 +170,7 @@ async def take(tx: Transaction, low: UUID, high: UUID, limit: int) -> list[Arriv
 
 
 def _arrival(row: Row[Any], cell: Cell) -> Arrival:
-    words = frozenset(sketch.load(row.sketch).tolist())
-    return Arrival(row.ticket_id, cell, row.situation, row.probability, words)
+    return Arrival(row.ticket_id, cell, row.situation, row.probability, sketch.load(row.sketch))
 
 
 async def near(source: Transaction | Running, places: Iterable[str] | None, since: datetime) -> list[Event]:

@@ -57,8 +57,12 @@ def test_after_weeks_the_hour_itself_counts_and_old_weeks_are_forgotten() -> Non
     assert later == pytest.approx(10.0 * hot_event.KEEP**4, rel=0.1)
 
 
+def said(text: str) -> sketch.Sketch:
+    return sketch.of(Reading.of("", text))
+
+
 def words(text: str) -> frozenset[int]:
-    return frozenset(sketch.of(Reading.of("", text)).tolist())
+    return frozenset(said(text).tolist())
 
 
 def test_texts_that_say_the_same_are_gathered_and_others_left_out() -> None:
@@ -95,6 +99,16 @@ def test_master_says_the_beginnings_of_what_the_first_members_say_each_once() ->
     assert len(text) < 2000
 
 
+def test_a_crowd_is_grouped_only_if_enough_say_somewhat_the_same_as_one_who_has_just_come() -> None:
+    outage = [said(f"梧桐里小区{number}栋停电了,什么时候来电") for number in range(5)]
+    others = [said(text) for text in ("电费算错了", "窗口的人态度不好", "电表坏了要换", "想开通光伏", "")]
+    assert hot_event.may_group(RULE, outage[-1:], outage + others)
+    assert not hot_event.may_group(RULE, outage[-1:], outage[1:] + others)
+    assert not hot_event.may_group(RULE, others[:1], outage + others)
+    assert not hot_event.may_group(RULE, [said("")], outage + others)
+    assert not hot_event.may_group(RULE, outage, [])
+
+
 @pytest.mark.parametrize(
     ("area", "expected"),
     [("320102001003", Cell("C04", "320102001")), ("3201", Cell("C04", "3201")), (None, None)],
@@ -110,7 +124,7 @@ def test_event_of_another_place_is_never_joined() -> None:
     cluster.add(words("梧桐里小区停电"))
     event = Event(UUID(int=1), Cell("C04", "320102001"), cluster)
     here, there = (
-        Arrival(UUID(int=2), Cell("C04", place), "C04-1", 0.9, words("梧桐里小区停电")) for place in ("320102001", "32")
+        Arrival(UUID(int=2), Cell("C04", place), "C04-1", 0.9, said("梧桐里小区停电")) for place in ("320102001", "32")
     )
     joined = hot_event.nearest(RULE, here.cell, here.words, [event])
     assert joined is not None
@@ -136,6 +150,9 @@ def test_twenty_thousand_calls_about_three_outages_and_much_else() -> None:
                 left.append(each)
                 waiting[each.cell].append(each)
         for cell in {each.cell for each in left}:
+            fresh = [each.sketch for each in left if each.cell == cell]
+            if not hot_event.may_group(RULE, fresh, (each.sketch for each in waiting[cell][-500:])):
+                continue
             for group in hot_event.groups(RULE, waiting[cell][-500:], hot_event.FLOOR):
                 event = hot_event.same(RULE, group, events) or Event(group.members[0][0].ticket_id, cell, group.cluster)
                 events += [event] if event not in events else []
@@ -157,4 +174,4 @@ def _arrival(call: storm.Call) -> Arrival:
     text = sketch.of(Reading.of("", call.text))
     where = hot_event.cell(RULE, ticket, "C04")
     assert where
-    return Arrival(call.ticket_id, where, "C04-1", 0.9, frozenset(text.tolist()))
+    return Arrival(call.ticket_id, where, "C04-1", 0.9, text)
