@@ -31,10 +31,10 @@ async def run(place: Place, options: Options) -> list[Measure]:
     seconds = options.length(USUAL)
     beside = min(seconds, BESIDE)
     async with zhida(place) as pipeline:
-        place.say("Zhida: the highest rate, held; then twice of it, then half")
+        place.say("Zhida: the highest rate, held; then half of it, then twice")
         ours, held, tried = await highest(pipeline, seconds)
-        over = await pipeline.open(beside, 2 * ours, warm=min(WARM, seconds))
         half = await pipeline.open(beside, ours / 2, warm=min(WARM, seconds))
+        over = await pipeline.open(beside, 2 * ours, warm=min(WARM, seconds))
         reckoning = await pipeline.reckon()
         place.details["zhida"] = _details(held, tried, over, half, reckoning)
     rates: dict[bool, float] = {}

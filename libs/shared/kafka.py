@@ -309,14 +309,12 @@ class Consumer:
         records = []
         for tp, part in fetched.items():
             position = self.positions.get((tp.topic, tp.partition))
-            if position is None:
-                continue
-            for each in part:
-                if each.offset >= position:
-                    headers = dict(each.headers)
-                    records.append(
-                        Record(tp.topic, tp.partition, each.offset, each.key, each.value, headers, each.timestamp)
-                    )
+            if position is not None:
+                records += [
+                    Record(*tp, each.offset, each.key, each.value, dict(each.headers), each.timestamp)
+                    for each in part
+                    if each.offset >= position
+                ]
         self._taken += len(records)
         if records:
             await self.bus.take(records, self.positions)

@@ -35,7 +35,7 @@ HORIZON = text("""
         CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) AS next FROM pg_current_snapshot() AS s""")
 
 LONGEST_TRANSACTION = 60.0  # s
-POLL = 0.02, 0.05  # s between two looks for what other processes have written; what this one writes wakes the relay
+POLL = 0.05, 0.1  # s between two looks for what other processes have written; what this one writes wakes the relay
 DISCOVERY = 1.0  # s between full reads of the outbox, the net below the floor
 BATCH_BYTES = 256 * 1024
 MURMUR, MURMUR_SEED = 0x5BD1E995, 0x9747B28C

@@ -76,6 +76,20 @@ def takes_many(handler: Handler) -> bool:
     return get_origin(get_type_hints(handler)[first]) is list
 
 
+class Stopping(asyncio.Event):
+    """Set when the process shall stop; sets with it what its parts wait for."""
+
+    def __init__(self, wakes: Mapping[str, asyncio.Event]) -> None:
+        super().__init__()
+        self._wakes = wakes
+
+    def set(self) -> None:
+        """Stop."""
+        super().set()
+        for wake in self._wakes.values():
+            wake.set()
+
+
 class Running:
     """One process of a service."""
 
@@ -88,9 +102,9 @@ class Running:
         )
         self.reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.resources: Any = None
-        self.stopping = asyncio.Event()
-        self.unready: dict[str, str] = {}  # part → why it is not ready
         self._wakes: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.stopping: asyncio.Event = Stopping(self._wakes)
+        self.unready: dict[str, str] = {}  # part → why it is not ready
         self._clock = datetime.now(UTC), time.monotonic()
 
     def now(self) -> datetime:
@@ -130,13 +144,10 @@ class Running:
     async def wait(self, name: str, seconds: float) -> None:
         """Wait to be woken, at most that long; returns at once when the process is stopping."""
         event = self._wakes[name]
-        stop = asyncio.ensure_future(self.stopping.wait())
-        woken = asyncio.ensure_future(event.wait())
-        try:
-            await asyncio.wait({stop, woken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            woken.cancel()
+        if not self.stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await event.wait()
         event.clear()
 
     async def pause(self, seconds: float) -> None:

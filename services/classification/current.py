@@ -33,6 +33,19 @@ class NotLoaded(OSError):
     """What is in force cannot be loaded: for the kernel a passing fault, so tickets wait and none is buried."""
 
 
+class Slices:
+    """Long work on the event loop, which does other work in between."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def rest(self) -> None:
+        """Let others work where this has for SLICE."""
+        if time.perf_counter() - self._began > SLICE:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """What tickets are classified with from now on."""
@@ -156,11 +169,9 @@ class Current:
         """
         now = await self.in_force()
         predictions: list[Prediction] = []
-        began = time.perf_counter()
+        slices = Slices()
         for ticket in tickets:
-            if time.perf_counter() - began > SLICE:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
+            await slices.rest()
             reading = Reading.of(ticket.title, ticket.text)
             verdict, rules = now.classifier.classify(ticket, reading), now.matrix.rules
             located = place.locate(now.matrix, ticket).ticket

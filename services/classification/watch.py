@@ -23,7 +23,7 @@ from libs.shared.keep import first_id
 from libs.shared.service import Running
 from libs.shared.telemetry import log
 from services.classification import review, store
-from services.classification.current import current
+from services.classification.current import Slices, current
 from services.classification.domain import fact, hot_event
 from services.classification.domain.hot_event import BY, Arrival, Cell, Event, Group
 from services.classification.domain.matrix import Matrix
@@ -161,7 +161,7 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
     rule = matrix.rules.hot_event
     calm = timedelta(minutes=rule.calm_minutes)
     events = await store.hot_event.near(tx, (each.cell.place for each in arrivals), tx.now - calm)
-    joined, left = _nearest(matrix, arrivals, events)
+    joined, left = await _nearest(matrix, arrivals, events)
     windows = _windows(matrix, left)
     opened: list[tuple[Event, float]] = []
     taken: set[UUID] = {each.ticket_id for each, _, _ in joined}
@@ -179,7 +179,8 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
         whole = {cell: windows[cell] for event, _ in opened for cell in event.cell.both[1:]}
         crowds = await store.hot_event.crowds(tx, whole, _categories(matrix))
         more = {each.ticket_id: each for each in (*left, *(each for crowd in crowds.values() for each in crowd))}
-        joined += _nearest(matrix, [each for ticket_id, each in more.items() if ticket_id not in taken], events)[0]
+        rest = [each for ticket_id, each in more.items() if ticket_id not in taken]
+        joined += (await _nearest(matrix, rest, events))[0]
     joined = [each for each in joined if each[1].open]
     if joined:
         await tx.lock(map(str, {key for each, event, _ in joined for key in (each.ticket_id, event.hot_event_id)}))
@@ -204,11 +205,13 @@ def _categories(matrix: Matrix) -> dict[str, str]:
 Joined = list[tuple[Arrival, Event, float]]
 
 
-def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
+async def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
     """The arrivals that belong to open events, and the others."""
     joined: Joined = []
     left = []
+    slices = Slices()
     for each in arrivals:
+        await slices.rest()
         found = hot_event.nearest(matrix.rules.hot_event, each.cell, each.words, events)
         if found:
             joined.append((each, *found))
@@ -235,8 +238,9 @@ async def _groups(
     for each in came:
         for cell in each.cell.both:
             fresh[cell].append(each.sketch)
-    found = []
+    found, slices = [], Slices()
     for cell, every in crowds.items():
+        await slices.rest()
         crowd = [each for each in every if each.ticket_id not in members]
         if hot_event.may_group(rule, fresh[cell], (each.sketch for each in crowd)):
             found += [(group, usual[cell]) for group in hot_event.groups(rule, crowd, usual[cell])]
