@@ -94,6 +94,10 @@ async def accept_offset(running: Running, topic: str, partition: int | None, at:
     return lines
 
 
+def _record(tp: TopicPartition, each: Any) -> Record:
+    return Record(tp.topic, tp.partition, each.offset, each.key, each.value, dict(each.headers), each.timestamp)
+
+
 class Consumer:
     """Feeds one running service's bus until the process stops."""
 
@@ -310,11 +314,7 @@ class Consumer:
         for tp, part in fetched.items():
             position = self.positions.get((tp.topic, tp.partition))
             if position is not None:
-                records += [
-                    Record(*tp, each.offset, each.key, each.value, dict(each.headers), each.timestamp)
-                    for each in part
-                    if each.offset >= position
-                ]
+                records += [_record(tp, each) for each in part if each.offset >= position]
         self._taken += len(records)
         if records:
             await self.bus.take(records, self.positions)

@@ -35,7 +35,7 @@ HORIZON = text("""
         CAST(CAST(pg_snapshot_xmax(s) AS text) AS bigint) AS next FROM pg_current_snapshot() AS s""")
 
 LONGEST_TRANSACTION = 60.0  # s
-POLL = 0.05, 0.1  # s between two looks for what other processes have written; what this one writes wakes the relay
+POLL = 0.05  # s between two looks for what other processes have written; what this one writes wakes the relay
 DISCOVERY = 1.0  # s between full reads of the outbox, the net below the floor
 BATCH_BYTES = 256 * 1024
 MURMUR, MURMUR_SEED = 0x5BD1E995, 0x9747B28C
@@ -59,7 +59,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until `last` is set, then what the last transactions said."""
-        wait, poll, renew = 0.1, POLL[0], 0.0
+        wait, renew = 0.1, 0.0
         while True:
             last = self.last.is_set()
             try:
@@ -72,12 +72,11 @@ class Relay:
                         continue
                     renew = time.monotonic() + 3.0
                 sent = await self._pass()
-                poll = POLL[0] if sent else min(poll * 2, POLL[1])
                 wait = 0.1
                 if last and not sent:
                     break
                 if sent < MOST:
-                    await self.running.wait("relay", poll)
+                    await self.running.wait("relay", POLL)
             except Exception as error:
                 telemetry.RETRIES.labels("relay").inc()
                 log.warning("retrying", part="relay", error=describe(error))
