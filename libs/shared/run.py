@@ -22,7 +22,7 @@ from libs.shared.telemetry import log
 GRACE = 25.0  # s to finish what was begun
 # New objects before the collector of cycles looks. Python's own 700 is passed many times within one batch, each time
 # over objects that live as long as the batch: a quarter of a busy service's CPU.
-COLLECT_AFTER = 25_000
+COLLECT_AFTER = 50_000
 
 
 def service_names() -> list[str]:

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     run_consumer: bool = True
     run_relay: bool = True
     run_loops: bool = True
-    batch_size: int = Field(500, ge=1, le=2000)  # records or commands a transaction
+    batch_size: int = Field(2000, ge=1, le=2000)  # records or commands a transaction
     database_pool: int = Field(10, ge=4, le=100)  # connections
     bury_limit: int = Field(20, ge=1)  # consecutive burials that stop the consumer
     bury_ratio: float = Field(0.05, gt=0, le=1)  # of the last 1,000 events

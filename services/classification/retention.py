@@ -19,7 +19,7 @@ KEEPS = (
         swept={
             "stream": "key",
             "hot_event": "hot_event_id",
-            "arrival": "ticket_id",
+            "arrival": "first_id",
             "cumulative_problem": "problem_id",
         },
     ),

@@ -9,8 +9,9 @@ Whoever changes hot events locks in this order: LOCK, the streams of tickets and
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -30,20 +31,20 @@ from services.classification.domain.matrix import Matrix
 from services.classification.domain.sketch import Sketch
 
 LOCK = "#hot-events"  # stream that whoever changes hot events holds; sorts before every ticket's
-BATCH = 1000  # arrivals in one transaction
+BATCHES = 10  # of classification, that are handled in one transaction
 LEASE_SECONDS = 6.0
 LOOK_SECONDS = 1.0  # between two looks for arrivals: what an event's members say is read anew for each
 WHOLE_SECONDS = 10.0  # how often it looks from the beginning, for those that were added late
 CLOSE_SECONDS = 10.0
 FORGET_SECONDS = 3600.0
 FORGOTTEN_WEEKS = 26
-SHARE = 4  # arrivals of one transaction came within this share of the window
+SHARE = 4  # arrivals that are looked at together came within this share of the window
 FIRST_TICKETS = 20  # named in HotEventOpened
 TOLD = 500  # members that are told in one transaction that their event is folded
+CROWD = 500  # tickets of a cell and window that are grouped, the latest
 TITLE_TEXTS = 30  # texts that make the title
 START = UUID(int=0)
 _MINUTE = 60_000 << 80  # between two UUIDv7
-_LAST = (1 << 128) - 1
 
 
 async def run(running: Running) -> None:
@@ -82,17 +83,19 @@ async def run(running: Running) -> None:
 
 
 async def tick(running: Running, floor: UUID = START) -> UUID | None:
-    """Handle the next arrivals behind that id, in one transaction; gives the last one's, None where none wait."""
+    """Handle the next arrivals behind that id, in one transaction; gives the id behind which the others are, None where
+    none wait.
+    """
     first = await store.hot_event.waiting(running, floor)
     if first is None:
         return None
     matrix = (await current(running).in_force()).matrix
-    high = UUID(int=min(first.int + matrix.rules.hot_event.minutes * _MINUTE // SHARE, _LAST))
+    share = matrix.rules.hot_event.minutes * _MINUTE // SHARE
     async with running.transaction(keys=[LOCK]) as tx:
-        arrivals = await store.hot_event.take(tx, first, high, BATCH)
-        if arrivals:
-            await _watch(tx, matrix, arrivals)
-    return arrivals[-1].ticket_id if arrivals else first
+        arrivals, last = await store.hot_event.take(tx, floor, BATCHES, _categories(matrix))
+        for _, together in groupby(arrivals, lambda each: (each.ticket_id.int - arrivals[0].ticket_id.int) // share):
+            await _watch(tx, matrix, list(together))
+    return last or first
 
 
 async def fold_due(running: Running) -> bool:
@@ -176,7 +179,7 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
             joined += [(each, event, likeness) for each, likeness in members]
             taken |= {each.ticket_id for each, _ in members}
     if opened:
-        whole = {cell: windows[cell] for event, _ in opened for cell in event.cell.both[1:]}
+        whole = {event.cell.place: windows[event.cell.place] for event, _ in opened}
         crowds = await store.hot_event.crowds(tx, whole, _categories(matrix))
         more = {each.ticket_id: each for each in (*left, *(each for crowd in crowds.values() for each in crowd))}
         rest = [each for ticket_id, each in more.items() if ticket_id not in taken]
@@ -191,11 +194,11 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
     await store.hot_event.learn(tx, Counter((cell, each.hour) for each in arrivals for cell in each.cell.both))
 
 
-def _windows(matrix: Matrix, arrivals: list[Arrival]) -> dict[Cell, tuple[UUID, UUID]]:
-    """The cells where these arrived, each with the window that ends with the last of them."""
-    last = {cell: each.ticket_id for each in arrivals for cell in each.cell.both}
+def _windows(matrix: Matrix, arrivals: list[Arrival]) -> dict[str, tuple[UUID, UUID]]:
+    """The places where these arrived, each with the window that ends with the last of them."""
+    last = {each.cell.place: each.ticket_id for each in arrivals}
     minutes = matrix.rules.hot_event.minutes * _MINUTE
-    return {cell: (UUID(int=max(ticket_id.int - minutes, 0)), ticket_id) for cell, ticket_id in last.items()}
+    return {place: (UUID(int=max(ticket_id.int - minutes, 0)), ticket_id) for place, ticket_id in last.items()}
 
 
 def _categories(matrix: Matrix) -> dict[str, str]:
@@ -205,12 +208,13 @@ def _categories(matrix: Matrix) -> dict[str, str]:
 Joined = list[tuple[Arrival, Event, float]]
 
 
-async def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
+async def _nearest(matrix: Matrix, arrivals: Sequence[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
     """The arrivals that belong to open events, and the others."""
     joined: Joined = []
-    left = []
+    places = {event.cell.place for event in events}
+    left = [each for each in arrivals if each.cell.place not in places]
     slices = Slices()
-    for each in arrivals:
+    for each in (each for each in arrivals if each.cell.place in places):
         await slices.rest()
         found = hot_event.nearest(matrix.rules.hot_event, each.cell, each.words, events)
         if found:
@@ -222,26 +226,29 @@ async def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Eve
 
 
 async def _groups(
-    tx: Transaction, matrix: Matrix, windows: dict[Cell, tuple[UUID, UUID]], came: list[Arrival], members: set[UUID]
+    tx: Transaction, matrix: Matrix, windows: dict[str, tuple[UUID, UUID]], came: list[Arrival], members: set[UUID]
 ) -> list[tuple[Group, float]]:
     """What is hot in these cells now that these came, with what is usual there; the largest first."""
-    rule = matrix.rules.hot_event
-    counts = await store.hot_event.crowded(tx, windows, rule.least) if windows else {}
-    if not counts:
-        return []
-    known = await store.hot_event.usual(tx, list(counts))
-    hours = {cell: hot_event.hour_of(windows[cell][1]) for cell in counts}
-    usual = {cell: hot_event.expected(known.get(cell, []), hours[cell], rule.minutes) for cell in counts}
-    hot = {cell: windows[cell] for cell, count in counts.items() if hot_event.is_hot(rule, count, usual[cell])}
-    crowds = await store.hot_event.crowds(tx, hot, _categories(matrix)) if hot else {}
+    rule, categories = matrix.rules.hot_event, _categories(matrix)
+    every = await store.hot_event.count(tx, windows, categories) if windows else {}
     fresh: dict[Cell, list[Sketch]] = defaultdict(list)
     for each in came:
         for cell in each.cell.both:
-            fresh[cell].append(each.sketch)
+            if every[cell] >= rule.least:
+                fresh[cell].append(each.sketch)
+    if not fresh:
+        return []
+    known = await store.hot_event.usual(tx, list(fresh))
+    hours = {cell: hot_event.hour_of(windows[cell.place][1]) for cell in fresh}
+    usual = {cell: hot_event.expected(known.get(cell, []), hours[cell], rule.minutes) for cell in fresh}
+    hot = [cell for cell in fresh if hot_event.is_hot(rule, every[cell], usual[cell])]
+    places = {cell.place: windows[cell.place] for cell in hot}
+    crowds = await store.hot_event.crowds(tx, places, categories) if hot else {}
     found, slices = [], Slices()
-    for cell, every in crowds.items():
+    for cell in hot:
         await slices.rest()
-        crowd = [each for each in every if each.ticket_id not in members]
+        crowd = [each for each in crowds[cell.place] if each.ticket_id not in members and cell in each.cell.both]
+        crowd = crowd[:CROWD]
         if hot_event.may_group(rule, fresh[cell], (each.sketch for each in crowd)):
             found += [(group, usual[cell]) for group in hot_event.groups(rule, crowd, usual[cell])]
     return sorted(found, key=lambda each: len(each[0].members), reverse=True)

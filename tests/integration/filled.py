@@ -46,7 +46,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "classification": (
         f"""INSERT INTO ticket SELECT id, '{{"title": "t", "channel": "95598"}}',
             CASE WHEN n % 50 = 0 THEN 'review' ELSE 'classified' END, 's', 'm', NULL, 1, 1, '{{}}', 'matrix', 'fault',
-            'external', 'normal', 'low', t, t FROM {BORN} b""",
+            'external', 'normal', 'low', t, t, NULL, 0, '', '3201' || n % 3000 FROM {BORN} b""",
         f"INSERT INTO review (ticket_id, opened_at, due_at, candidates)"
         f" SELECT id, t, t + interval '4 hours', '[]' FROM {BORN} b WHERE n % 50 = 0",
         f"INSERT INTO shadow SELECT id, 'm', NULL, 's', 1, 'v', 's', 1 FROM {BORN} b",
@@ -54,7 +54,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         f"""UPDATE ticket t SET repeat_of = t.id, repeats = b.n % 7 + 1 FROM {BORN} b WHERE t.id = b.id
             AND b.n % 10 = 0""",
         f"INSERT INTO trace SELECT k * 100000 + n % 3000, id, 0 FROM {BORN} b, generate_series(1, 3) k",
-        f"INSERT INTO arrival SELECT id, 'C04', '3201', 'C04-1' FROM {BORN} b WHERE n % 50 = 3",
+        f"INSERT INTO arrival SELECT id, ARRAY[id] FROM {BORN} b WHERE n % 50 = 3",
         """INSERT INTO usual SELECT 'C' || c, '3201', h, 2900, 2800, 5, 5
             FROM generate_series(1, 60) c, generate_series(0, 167) h""",
         """INSERT INTO hot_event SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid),

@@ -221,7 +221,7 @@ CLASSIFICATION = (
     (
         "take",
         classification.hot_event.TAKE,
-        lambda w: {"low": w.column("arrival", "ticket_id")[0], "high": LAST, "limit": BATCH},
+        lambda w: {"floor": FIRST, "limit": 10},
         6 * BATCH,
     ),
     (
@@ -236,14 +236,12 @@ CLASSIFICATION = (
     ),
     ("near_all", classification.hot_event.NEAR, lambda w: {"places": None, "most": 30, "since": NOW}, 12 * BATCH),
     (
-        "crowded",
-        classification.hot_event.CROWDED,
+        "count",
+        classification.hot_event.COUNT,
         lambda w: {
-            "keys": w.column("trace", "key"),
+            "places": w.column("ticket", "place"),
             "lows": [first_id(NOW - timedelta(days=30))] * BATCH,
             "highs": [LAST] * BATCH,
-            "most": 500,
-            "least": 1,
         },
         6 * BATCH,
     ),
@@ -251,7 +249,7 @@ CLASSIFICATION = (
         "crowds",
         classification.hot_event.CROWDS,
         lambda w: {
-            "keys": w.column("trace", "key"),
+            "places": w.column("ticket", "place"),
             "lows": [first_id(NOW - timedelta(days=30))] * BATCH,
             "highs": [LAST] * BATCH,
             "most": 500,
@@ -910,10 +908,10 @@ TABLE = {
 DRAWN = {
     "intake": {"ticket": "SELECT ticket_id, external_ref FROM ticket"},
     "classification": {
-        "ticket": "SELECT id FROM ticket",
+        "ticket": "SELECT id, place FROM ticket",
         "review": "SELECT ticket_id FROM review",
         "trace": "SELECT key, ticket_id FROM trace",
-        "arrival": "SELECT ticket_id FROM arrival",
+        "arrival": "SELECT first_id FROM arrival",
         "hot_member": "SELECT ticket_id, hot_event_id FROM hot_member",
         "occasion": "SELECT key, began FROM occasion",
         "settled": "SELECT ticket_id FROM settled",

@@ -70,7 +70,9 @@ def groups(texts: Sequence[str], given: Sequence[str] | None = None) -> list[int
 def shingles(joined: str, length: int = SHINGLE) -> Shingles:
     """The shingles of a text's words, written without blanks; none of a text without words."""
     runs = {joined[at : at + length] for at in range(max(1, len(joined) - length + 1))} if joined else set()
-    return np.array(sorted(crc32(run.encode()) for run in runs), np.uint64)
+    found = np.fromiter(map(crc32, map(str.encode, runs)), np.uint64, len(runs))
+    found.sort()
+    return found
 
 
 def signature(of: Shingles, length: int) -> NDArray[np.uint64]:

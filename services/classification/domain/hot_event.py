@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -13,7 +13,6 @@ import rjieba
 
 from libs.shared.contracts.intake import Ticket
 
-from . import repeat
 from .rule import HotEventRule
 from .sketch import Sketch
 from .stopword import STOP_WORDS
@@ -38,8 +37,7 @@ _HOUR = 3_600_000  # ms
 Words = Collection[int]  # what of a text is compared: hashes
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """Where tickets about one cause are looked for."""
 
     category: str  # code; "": all of them, for callers say one thing in words that are taken for many
@@ -49,11 +47,6 @@ class Cell:
     def both(self) -> "tuple[Cell, Cell]":
         """The cell, and that of its whole place."""
         return self, Cell("", self.place)
-
-    @property
-    def key(self) -> int:
-        """Under which its tickets are kept."""
-        return repeat.name("cell", self.category, self.place)
 
 
 @dataclass(frozen=True, eq=False)

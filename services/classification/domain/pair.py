@@ -18,6 +18,7 @@ from libs.shared.contracts.intake import BusinessType, Ticket
 from .rule import PairRule, Rules
 from .text import contains_any
 
+MOST: Final = 2  # types in question beside the usual one
 TYPES: Final[tuple[BusinessType, ...]] = get_args(BusinessType)
 NAMES: Final[Mapping[str, BusinessType]] = {  # as files of tickets call them
     "咨询查询": "inquiry",
@@ -41,7 +42,7 @@ Probabilities = NDArray[np.float64]
 class Evidence:
     """What speaks for a type: how many times likelier it makes it, and the word that was found."""
 
-    times: tuple[tuple[BusinessType, float], ...]  # at most two: what the agent chose, what a word says
+    times: tuple[tuple[BusinessType, float], ...]  # at most MOST: what the agent chose, what a word says
     word: str = ""  # of the pack, normalised
     word_type: BusinessType | None = None
 
@@ -93,32 +94,37 @@ class Pairs:
     def __init__(self, rule: PairRule, usual: NDArray[np.intp], route_of: NDArray[np.intp]) -> None:
         self._odds = odds(rule)
         self._usual = usual
-        self._route_of = route_of
-        self._routes = int(route_of.max()) + 1
+        self._routes = [np.flatnonzero(route_of == route) for route in range(int(route_of.max()) + 1)]
+        # Of every situation its route's place in a row of (route, column), for so many types in question.
+        self._factors: dict[object, Probabilities] = {}
+        self._cells = [(route_of[:, None] * (1 + most) + np.arange(1 + most)).ravel() for most in range(MOST + 1)]
 
     def decide(self, probabilities: Probabilities, spoken: Evidence) -> Paired:
         """The best pair of route and type, and the best situation in it; a vector of factors by type, no loop."""
-        mass = probabilities[:, None] * self._factors(spoken)[self._usual]  # (situations, 1 + types in question)
+        factors = self._factors.get(spoken.times)
+        if factors is None:
+            factors = self._factors[spoken.times] = self._factors_of(spoken)
+        mass = probabilities[:, None] * factors
         mass /= mass.sum()
         columns = mass.shape[1]
-        cells = (self._route_of[:, None] * columns + np.arange(columns)).ravel()
-        sums = np.bincount(cells, mass.ravel(), self._routes * columns)
-        first, *others = np.argsort(-sums)[:2]
-        route, column = divmod(int(first), columns)
-        best = int(np.where(self._route_of == route, mass[:, column], -1.0).argmax())
+        sums = np.bincount(self._cells[columns - 1], mass.ravel(), len(self._routes) * columns)
+        first = int(sums.argmax())
+        probability, sums[first] = float(sums[first]), 0.0
+        route, column = divmod(first, columns)
+        best = int(self._routes[route][mass[self._routes[route], column].argmax()])
         return Paired(
             situation=best,
             type=spoken.times[column - 1][0] if column else TYPES[self._usual[best]],
             probabilities=mass.sum(axis=1),
-            probability=min(float(sums[first]), 1.0),
-            margin=float(sums[first] - (sums[others[0]] if others else 0.0)),
+            probability=min(probability, 1.0),
+            margin=probability - float(sums.max()),
         )
 
-    def _factors(self, spoken: Evidence) -> NDArray[np.float64]:
-        """(usual type, 1 + types in question): column 0 the usual type, where that is none of those in question."""
+    def _factors_of(self, spoken: Evidence) -> Probabilities:
+        """(situation, 1 + types in question): column 0 the usual type, where that is none of those in question."""
         factors = np.ones((len(TYPES), 1 + len(spoken.times)))
         for column, (kind, times) in enumerate(spoken.times, 1):
             place = TYPES.index(kind)
             factors[:, column] = self._odds[:, place] * times
             factors[place, 0] = 0.0
-        return factors
+        return factors[self._usual]

@@ -1,8 +1,10 @@
 """The cold start: what a matrix itself says about a text, by its signal phrases and its own descriptions."""
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import add
 
 import numpy as np
@@ -35,8 +37,9 @@ class Signals:
         for index, situation in enumerate(matrix.situations):
             for phrase in situation.phrases:
                 self._by_start[phrase.pieces[0][:2]].append((index, phrase))
+        self._short = [start for start in self._by_start if len(start) == 1]
         self._size = len(matrix.situations)
-        documents = [_grams(words(_document(situation))) for situation in matrix.situations]
+        documents = [Counter(_grams(words(_document(situation)))) for situation in matrix.situations]
         frequency = Counter(gram for document in documents for gram in document)
         self._index = {gram: place for place, gram in enumerate(frequency)}
         self._idf = np.array([np.log((1 + self._size) / (1 + count)) + 1 for count in frequency.values()])
@@ -52,7 +55,8 @@ class Signals:
         head, whole = reading.head, reading.whole
         scores = self._likeness(reading.words) * LIKENESS
         found: dict[int, list[tuple[float, str]]] = {}
-        for start in self._by_start.keys() & {*whole, *map(add, whole, whole[1:])}:
+        starts = self._by_start.keys() & set(map(add, whole, whole[1:]))
+        for start in chain(starts, (each for each in self._short if each in whole)):
             for index, phrase in self._by_start[start]:
                 if phrase.occurs_in(whole):
                     weight = phrase.weight * (IN_TITLE if phrase.occurs_in(head) else 1)
@@ -63,13 +67,13 @@ class Signals:
         return Heard(scores, {index: tuple(name for _, name in hits) for index, hits in found.items()})
 
     def _likeness(self, cut: Sequence[str]) -> Scores:
-        grams = _grams(cut)
-        known = {place: count for gram, count in grams.items() if (place := self._index.get(gram)) is not None}
+        known = Counter(map(self._index.get, _grams(cut)))
+        known.pop(None, None)
         if not known:
             return np.zeros(self._size)
-        where = list(known)
-        values = (1 + np.log(np.array(list(known.values())))) * self._idf[where]
-        near: Scores = values @ self._rows[where] / np.linalg.norm(values)
+        where = np.fromiter(known, np.intp, len(known))
+        values = (1 + np.log(np.fromiter(known.values(), np.float64, len(known)))) * self._idf[where]
+        near: Scores = values @ self._rows[where] / math.sqrt(values @ values)
         return near
 
 
@@ -78,8 +82,6 @@ def _document(situation: Situation) -> str:
     return f"{situation.name} {situation.name} {situation.path[2]} {situation.description} {phrases}"
 
 
-def _grams(cut: Sequence[str]) -> Counter[str]:
+def _grams(cut: Sequence[str]) -> Iterator[str]:
     joined = "".join(cut)
-    grams = Counter(cut)
-    grams.update(map(add, joined, joined[1:]))
-    return grams
+    return chain(cut, map(add, joined, joined[1:]))

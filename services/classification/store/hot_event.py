@@ -1,6 +1,6 @@
 """Arrivals that the watch has not seen, what is usual, hot events and their members."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,15 +16,16 @@ from services.classification.domain.sketch import Sketch
 
 RECALLED = 15  # members whose texts say what an event is about, the latest
 WHOLE_MOST = 20_000  # members that are looked at when an event is folded
-CROWD = 500  # tickets of a cell and window that are looked at, the latest
+CROWD = 2000  # tickets of a place and window that are looked at, the latest
 
-ARRIVED = text("SELECT ticket_id FROM arrival WHERE ticket_id > :floor ORDER BY ticket_id LIMIT 1")
+ARRIVED = text("SELECT first_id FROM arrival WHERE first_id > :floor ORDER BY first_id LIMIT 1")
 TAKE = text("""
     WITH taken AS (
-        DELETE FROM arrival WHERE ticket_id = ANY(ARRAY(SELECT ticket_id FROM arrival
-            WHERE ticket_id >= :low AND ticket_id <= :high ORDER BY ticket_id LIMIT :limit))
+        DELETE FROM arrival WHERE first_id = ANY(ARRAY(SELECT first_id FROM arrival
+            WHERE first_id > :floor ORDER BY first_id LIMIT :limit))
         RETURNING *)
-    SELECT a.*, t.probability, t.sketch FROM taken a JOIN ticket t ON t.id = a.ticket_id ORDER BY a.ticket_id""")
+    SELECT t.id AS ticket_id, t.place, t.situation, t.probability, t.sketch, a.first_id
+    FROM taken a CROSS JOIN unnest(a.ticket_ids) AS n(id) JOIN ticket t ON t.id = n.id ORDER BY t.id""")
 # Open events, and those that a person closed lately; of these places, or all.
 NEAR = text(f"""
     SELECT e.hot_event_id, e.state, e.category, e.place, t.sketch
@@ -35,25 +36,23 @@ NEAR = text(f"""
         ORDER BY m.ticket_id DESC LIMIT :most) m
     JOIN ticket t ON t.id = m.ticket_id
     WHERE CAST(:places AS text[]) IS NULL OR e.place = ANY(CAST(:places AS text[]))""")
-# Cells with so many tickets since.
-CROWDED = text("""
-    SELECT c.key, x.tickets FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[]))
-        AS c(key, low, high)
-    CROSS JOIN LATERAL (SELECT count(*) AS tickets FROM (SELECT 1 FROM trace t
-        WHERE t.key = c.key AND t.ticket_id >= c.low AND t.ticket_id <= c.high LIMIT :most) s) x
-    WHERE x.tickets >= :least""")
+# How many tickets of each situation came to these places in these windows.
+COUNT = text("""
+    SELECT w.place, t.situation, count(*) AS tickets
+    FROM unnest(CAST(:places AS text[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS w(place, low, high)
+    JOIN ticket t ON t.place = w.place AND t.id >= w.low AND t.id <= w.high GROUP BY w.place, t.situation""")
 USUAL = text("""
     SELECT u.* FROM unnest(CAST(:categories AS text[]), CAST(:places AS text[])) AS c(category, place)
     JOIN usual u USING (category, place)""")
-# Tickets of a cell and window that were never a member of anything.
+# Tickets of a place and window that were never a member of anything, the latest first.
 CROWDS = text("""
-    SELECT c.key, x.ticket_id, t.situation, t.probability, t.sketch
-    FROM unnest(CAST(:keys AS bigint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS c(key, low, high)
+    SELECT w.place, x.* FROM unnest(CAST(:places AS text[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[]))
+        AS w(place, low, high)
     CROSS JOIN LATERAL (
-        SELECT t.ticket_id FROM trace t WHERE t.key = c.key AND t.ticket_id >= c.low AND t.ticket_id <= c.high
-            AND NOT EXISTS (SELECT FROM hot_member m WHERE m.ticket_id = t.ticket_id)
-        ORDER BY t.ticket_id DESC LIMIT :most) x
-    JOIN ticket t ON t.id = x.ticket_id""")
+        SELECT t.id AS ticket_id, t.situation, t.probability, t.sketch FROM ticket t
+        WHERE t.place = w.place AND t.id >= w.low AND t.id <= w.high
+            AND NOT EXISTS (SELECT FROM hot_member m WHERE m.ticket_id = t.id)
+        ORDER BY t.id DESC LIMIT :most) x""")
 LEARN = text("""
     INSERT INTO usual (category, place, hour, week, first_week, tickets, mean)
     SELECT category, place, hour, week, week, tickets, 0 FROM unnest(CAST(:categories AS text[]),
@@ -158,18 +157,25 @@ MEMBERS = text("""
 
 
 async def waiting(running: Running, floor: UUID) -> UUID | None:
-    """The first arrival behind that id; None where nothing waits."""
+    """The first of the arrivals behind that id; None where nothing waits."""
     found = await running.read(ARRIVED, floor=floor)
-    return found[0].ticket_id if found else None
+    return found[0].first_id if found else None
 
 
-async def take(tx: Transaction, low: UUID, high: UUID, limit: int) -> list[Arrival]:
-    """The first arrivals from one id to another by their ids, out of the queue."""
-    rows = await tx.rows(TAKE, low=low, high=high, limit=limit)
-    return [_arrival(row, Cell(row.category, row.place)) for row in rows]
+async def take(
+    tx: Transaction, floor: UUID, limit: int, categories: Mapping[str, str]
+) -> tuple[list[Arrival], UUID | None]:
+    """The arrivals behind that id, out of the queue, by their ids; and the id behind which the others are.
+
+    Args: `limit`: transactions that added them; `categories`: as `_arrival` takes them.
+    """
+    rows = await tx.rows(TAKE, floor=floor, limit=limit)
+    return [_arrival(row, categories) for row in rows], max((row.first_id for row in rows), default=None)
 
 
-def _arrival(row: Row[Any], cell: Cell) -> Arrival:
+def _arrival(row: Row[Any], categories: Mapping[str, str]) -> Arrival:
+    """Args: `categories`: situation → category, by their codes; an unknown situation is a category of its own."""
+    cell = Cell(categories.get(row.situation, row.situation), row.place)
     return Arrival(row.ticket_id, cell, row.situation, row.probability, sketch.load(row.sketch))
 
 
@@ -185,14 +191,19 @@ async def near(source: Transaction | Running, places: Iterable[str] | None, sinc
     ]
 
 
-Windows = Mapping[Cell, tuple[UUID, UUID]]  # lowest and highest id that counts
+Windows = Mapping[str, tuple[UUID, UUID]]  # place → lowest and highest id that counts
 
 
-async def crowded(tx: Transaction, windows: Windows, least: int) -> dict[Cell, int]:
-    """Which of these cells have so many tickets in their windows, and how many."""
-    cells = {cell.key: cell for cell in windows}
-    rows = await tx.rows(CROWDED, **_windows(windows), least=least, most=CROWD)
-    return {cells[row.key]: row.tickets for row in rows}
+async def count(tx: Transaction, windows: Windows, categories: Mapping[str, str]) -> Counter[Cell]:
+    """How many tickets the cells of these places have in their windows.
+
+    Args: `categories`: as `_arrival` takes them.
+    """
+    found: Counter[Cell] = Counter()
+    for row in await tx.rows(COUNT, **_windows(windows)):
+        for cell in Cell(categories.get(row.situation, row.situation), row.place).both:
+            found[cell] += row.tickets
+    return found
 
 
 async def usual(tx: Transaction, cells: Sequence[Cell]) -> dict[Cell, list[Usual]]:
@@ -204,22 +215,20 @@ async def usual(tx: Transaction, cells: Sequence[Cell]) -> dict[Cell, list[Usual
     return found
 
 
-async def crowds(tx: Transaction, windows: Windows, categories: Mapping[str, str]) -> dict[Cell, list[Arrival]]:
-    """The tickets of these cells and windows that never were members of anything; at most CROWD of each, the latest.
+async def crowds(tx: Transaction, windows: Windows, categories: Mapping[str, str]) -> dict[str, list[Arrival]]:
+    """The tickets of these places and windows that never were members of anything; at most CROWD of each, the latest.
 
-    Args: `categories`: situation → category, by their codes.
+    Args: `categories`: as `_arrival` takes them.
     """
-    cells = {cell.key: cell for cell in windows}
-    found: dict[Cell, list[Arrival]] = defaultdict(list)
+    found: dict[str, list[Arrival]] = defaultdict(list)
     for row in await tx.rows(CROWDS, **_windows(windows), most=CROWD):
-        cell = cells[row.key]
-        found[cell].append(_arrival(row, Cell(categories.get(row.situation, cell.category), cell.place)))
+        found[row.place].append(_arrival(row, categories))
     return found
 
 
 def _windows(windows: Windows) -> dict[str, Any]:
     return {
-        "keys": [cell.key for cell in windows],
+        "places": list(windows),
         "lows": [low for low, _ in windows.values()],
         "highs": [high for _, high in windows.values()],
     }

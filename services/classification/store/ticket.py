@@ -16,32 +16,32 @@ from services.classification.domain.hot_event import Cell
 from services.classification.domain.matrix import Matrix
 from services.classification.domain.repeat import Mark, Repeat
 
-# New tickets, what they are looked for under, and their places in the queue of the watch for hot events.
+# New tickets, what they are looked for under, and their place in the queue of the watch for hot events.
 ADD = text("""
     WITH added AS (
     INSERT INTO ticket (id, ticket, state, situation, matrix_version, model_version, probability, margin, words,
         decided_by, business_type, complaint_object, urgency, risk, received_at, classified_at, repeat_of, repeats,
-        sketch)
+        sketch, place)
     SELECT id, CAST(ticket AS jsonb), state, situation, matrix_version, model_version, probability, margin,
         string_to_array(words, ' '), decided_by, business_type, complaint_object, urgency, risk, :now,
-        CASE state WHEN 'classified' THEN CAST(:now AS timestamptz) END, repeat_of, repeats, sketch
+        CASE state WHEN 'classified' THEN CAST(:now AS timestamptz) END, repeat_of, repeats, sketch, place
     FROM unnest(CAST(:ids AS uuid[]), CAST(:tickets AS text[]), CAST(:states AS text[]), CAST(:situations AS text[]),
         CAST(:matrix_versions AS text[]), CAST(:model_versions AS text[]), CAST(:probabilities AS float8[]),
         CAST(:margins AS float8[]), CAST(:words AS text[]), CAST(:deciders AS text[]),
         CAST(:business_types AS text[]), CAST(:objects AS text[]), CAST(:urgencies AS text[]), CAST(:risks AS text[]),
-        CAST(:firsts AS uuid[]), CAST(:repeats AS int[]), CAST(:sketches AS bytea[]))
+        CAST(:firsts AS uuid[]), CAST(:repeats AS int[]), CAST(:sketches AS bytea[]), CAST(:places AS text[]))
         AS n(id, ticket, state, situation, matrix_version, model_version, probability, margin, words, decided_by,
-            business_type, complaint_object, urgency, risk, repeat_of, repeats, sketch)
-    ON CONFLICT (id) DO NOTHING RETURNING id, situation),
+            business_type, complaint_object, urgency, risk, repeat_of, repeats, sketch, place)
+    ON CONFLICT (id) DO NOTHING RETURNING id),
     traced AS (
     INSERT INTO trace (key, ticket_id, known) SELECT k.key, k.id, k.known
     FROM unnest(CAST(:keys AS bigint[]), CAST(:key_ids AS uuid[]), CAST(:knowns AS smallint[])) AS k(key, id, known)
     JOIN added USING (id) ON CONFLICT DO NOTHING),
     arrived AS (
-    INSERT INTO arrival (ticket_id, category, place, situation) SELECT id, w.category, w.place, situation
-    FROM unnest(CAST(:watched AS uuid[]), CAST(:categories AS text[]), CAST(:places AS text[]))
-        AS w(id, category, place)
-    JOIN added USING (id))
+    INSERT INTO arrival (first_id, ticket_ids) SELECT ids[1], ids
+    FROM (SELECT array_agg(id ORDER BY id) AS ids
+        FROM unnest(CAST(:watched AS uuid[])) AS w(id) JOIN added USING (id)) AS new
+    WHERE ids IS NOT NULL)
     SELECT id FROM added""")
 DECIDE = text("""
     UPDATE ticket t SET state = 'classified', situation = :situation, matrix_version = :matrix_version,
@@ -78,9 +78,6 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
     """Keep new tickets with their classification; gives the ids of those not known before."""
     verdicts = [item.verdict for item in items]
     keys = [(key.value, item.ticket_id, key.known) for item in items for key in item.mark.keys]
-    places = [(item.ticket_id, item.cell, item.waits) for item in items if item.cell]
-    watched = [(ticket_id, cell) for ticket_id, cell, waits in places if waits]
-    keys += [(each.key, ticket_id, 0) for ticket_id, cell, _ in places for each in cell.both]
     rows = await tx.rows(
         ADD,
         ids=[item.ticket_id for item in items],
@@ -103,9 +100,8 @@ async def add(tx: Transaction, items: Sequence[Classified]) -> set[UUID]:
         keys=[key for key, _, _ in keys],
         key_ids=[ticket_id for _, ticket_id, _ in keys],
         knowns=[known for _, _, known in keys],
-        watched=[ticket_id for ticket_id, _ in watched],
-        categories=[cell.category for _, cell in watched],
-        places=[cell.place for _, cell in watched],
+        places=[item.cell and item.cell.place for item in items],
+        watched=[item.ticket_id for item in items if item.cell and item.waits],
         now=tx.now,
     )
     return {row.id for row in rows}

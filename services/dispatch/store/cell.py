@@ -1,9 +1,9 @@
 """How often the work orders of each cell of the matrix come back, by month; and saying so where it is too often."""
 
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import add, attrgetter
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
@@ -21,6 +21,10 @@ from services.dispatch.settings import DispatchSettings
 COURT = 0  # slot of what the court adds: one row a cell, whose lock orders those who rule on it
 SLOTS = 16  # of assignments, beside it: they are most of the traffic, and processes must not wait for each other
 TICKETS = 20  # of evidence
+
+FIGURES = ("assigned", "returned", "upheld", "rejected", "matrix_wrong")  # of a tally, added up in its cell
+UPHELD = FIGURES.index("upheld")
+_figures = attrgetter(*FIGURES)
 
 Key: TypeAlias = tuple[UUID, str, str, int]  # month, situation, department, slot
 
@@ -82,19 +86,13 @@ async def _count(tx: Transaction, tallies: list[Tally]) -> None:
     if not tallies:
         return
     own = 1 + zlib.crc32(tx.running.owner.encode()) % SLOTS
-    sums: dict[Key, Counter[str]] = {}
+    sums: dict[Key, list[int]] = {}
     named: dict[Key, Tally] = {}
     for each in tallies:
         slot = own if each.assigned else COURT
         key = _month(each.at), each.brief.situation_code, each.order.department, slot
         named[key] = each
-        sums.setdefault(key, Counter()).update(
-            assigned=each.assigned,
-            returned=each.returned,
-            upheld=each.upheld,
-            rejected=each.rejected,
-            matrix_wrong=each.matrix_wrong,
-        )
+        sums[key] = list(map(add, sums.get(key, [0] * len(FIGURES)), _figures(each)))
     keys = sorted(sums)  # so that two transactions never wait for each other crosswise
     await tx.run(
         COUNT,
@@ -104,14 +102,11 @@ async def _count(tx: Transaction, tallies: list[Tally]) -> None:
         slots=[key[3] for key in keys],
         names=[named[key].brief.situation_name for key in keys],
         leads=[named[key].brief.lead for key in keys],
-        **{
-            name: [sums[key][name] for key in keys]
-            for name in ("assigned", "returned", "upheld", "rejected", "matrix_wrong")
-        },
+        **{name: [sums[key][place] for key in keys] for place, name in enumerate(FIGURES)},
     )
-    upheld = [key for key in keys if sums[key]["upheld"]]
+    upheld = {key[:3]: (named[key], sums[key][UPHELD]) for key in keys if sums[key][UPHELD]}
     if upheld:
-        await _judge(tx, {key[:3]: (named[key], sums[key]["upheld"]) for key in upheld})
+        await _judge(tx, upheld)
 
 
 async def _judge(tx: Transaction, upheld: dict[tuple[UUID, str, str], tuple[Tally, int]]) -> None:

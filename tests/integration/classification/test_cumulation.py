@@ -72,7 +72,7 @@ async def test_three_outages_in_60_days_at_one_place_become_a_proactive_ticket_b
     assert (said.ticket_id, said.situation.code, said.decided_by) == (found.problem_id, "B04-1", "cumulative")
     assert (said.probability, said.repeat_of, said.repeats) == (1.0, None, 0)
     assert said.executing_departments
-    assert await classification.rows("SELECT 1 FROM arrival WHERE ticket_id = :id", id=found.problem_id) == []
+    assert await classification.rows("SELECT 1 FROM arrival WHERE :id = ANY(ticket_ids)", id=found.problem_id) == []
     assert await counted(classification) == []
 
 

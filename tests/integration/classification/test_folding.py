@@ -38,6 +38,7 @@ from tests.running import Harness, eventually
 NOW = datetime.now(UTC)
 AREA = storm.OUTAGES[0][0]
 UNCLEAR = "能不能快点"
+ARRIVED = "SELECT unnest(ticket_ids) AS ticket_id FROM arrival"
 
 
 def caller(text: str = TEXT, **fields: Any) -> TicketReceived:
@@ -177,7 +178,7 @@ async def test_a_ticket_that_fits_a_folded_event_is_its_member_when_it_is_classi
     assert (first.hot_event, second.hot_event) == (event.hot_event_id, None)
     assert (joined.hot_event_id, joined.folded, joined.by) == (event.hot_event_id, True, "classification")
     assert joined.similarity > 0.25
-    [row] = await classification.rows("SELECT ticket_id FROM arrival")
+    [row] = await classification.rows(ARRIVED)
     assert row.ticket_id == other.ticket_id
     [row] = await classification.rows("SELECT members FROM hot_event")
     assert row.members == event.members + 1
@@ -228,7 +229,7 @@ async def test_what_a_process_has_not_yet_seen_of_an_event_does_no_harm(classifi
         [alone] = await classification.hear(late)
     assert isinstance(alone, TicketClassified)
     assert alone.hot_event is None
-    assert [row.ticket_id for row in await classification.rows("SELECT ticket_id FROM arrival")] == [late.ticket_id]
+    assert [row.ticket_id for row in await classification.rows(ARRIVED)] == [late.ticket_id]
     assert not await classification.rows("SELECT 1 FROM hot_member WHERE ticket_id = :id", id=late.ticket_id)
 
 
@@ -445,7 +446,8 @@ async def test_a_master_is_what_its_event_is_and_nothing_else(classification: Ha
     assert (said.probability, said.matrix_version, said.model_version) == (1.0, version, None)
     assert (said.hot_event, said.repeat_of, said.ticket.hot_event) == (None, None, event.hot_event_id)
     assert said.executing_departments
-    for table in ("arrival", "trace", "hot_member"):
+    assert event.hot_event_id not in {row.ticket_id for row in await classification.rows(ARRIVED)}
+    for table in ("trace", "hot_member"):
         assert not await classification.rows(f"SELECT 1 FROM {table} WHERE ticket_id = :id", id=event.hot_event_id)
     assert await classification.hear(heard) == []
     async with classification.client("a1", "agent") as http:

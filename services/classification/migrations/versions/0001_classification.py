@@ -69,11 +69,13 @@ def upgrade() -> None:
         " model_version text, probability real NOT NULL, margin real NOT NULL, words text[] NOT NULL,"
         " decided_by text NOT NULL, business_type text NOT NULL, complaint_object text NOT NULL, urgency text NOT NULL,"
         " risk text NOT NULL, received_at timestamptz NOT NULL, classified_at timestamptz, repeat_of uuid,"
-        " repeats int NOT NULL DEFAULT 0, sketch bytea NOT NULL DEFAULT '') PARTITION BY RANGE (id)"
+        " repeats int NOT NULL DEFAULT 0, sketch bytea NOT NULL DEFAULT '', place text) PARTITION BY RANGE (id)"
     )
     op.execute(f"CREATE TABLE ticket_default PARTITION OF ticket DEFAULT WITH (fillfactor = 90, {VACUUM})")
     op.execute("CREATE INDEX ticket_by_time ON ticket (classified_at) WHERE classified_at IS NOT NULL")
     op.execute("CREATE INDEX ticket_in_review ON ticket (id) WHERE state = 'review'")
+    # Where it is watched for hot events; null: nowhere.
+    op.execute("CREATE INDEX ticket_by_place ON ticket (place, id) WHERE place IS NOT NULL")
     op.execute("CREATE INDEX ticket_repeats ON ticket (repeat_of, repeats) WHERE repeat_of IS NOT NULL")
     # The queue: a row goes with its decision.
     op.execute(
@@ -97,17 +99,14 @@ def upgrade() -> None:
         " shadow_situation text NOT NULL, shadow_probability real NOT NULL) PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE shadow_default PARTITION OF shadow DEFAULT")
-    # What a ticket is looked for under: customer, place, bands of its text, and the cell in which it may be hot.
+    # What a ticket is looked for under: customer, place, bands of its text.
     op.execute(
         "CREATE TABLE trace (key bigint, ticket_id uuid, known smallint NOT NULL, PRIMARY KEY (key, ticket_id))"
         " PARTITION BY RANGE (ticket_id)"
     )
     op.execute("CREATE TABLE trace_default PARTITION OF trace DEFAULT")
-    # New tickets on their way to the watch for hot events, which takes them out.
-    op.execute(
-        "CREATE TABLE arrival (ticket_id uuid PRIMARY KEY, category text NOT NULL, place text NOT NULL,"
-        f" situation text NOT NULL) WITH ({VACUUM})"
-    )
+    # New tickets on their way to the watch for hot events, which takes them out: those of one transaction are a row.
+    op.execute(f"CREATE TABLE arrival (first_id uuid PRIMARY KEY, ticket_ids uuid[] NOT NULL) WITH ({VACUUM})")
     # How many tickets are usual, by hour of the week.
     op.execute(
         "CREATE TABLE usual (category text, place text, hour smallint, week int NOT NULL, first_week int NOT NULL,"
