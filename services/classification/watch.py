@@ -31,7 +31,7 @@ from services.classification.domain.matrix import Matrix
 from services.classification.domain.sketch import Sketch
 
 LOCK = "#hot-events"  # stream that whoever changes hot events holds; sorts before every ticket's
-BATCHES = 10  # of classification, that are handled in one transaction
+BATCH = 1000  # arrivals in one transaction, and those that classification added together with the last
 LEASE_SECONDS = 6.0
 LOOK_SECONDS = 1.0  # between two looks for arrivals: what an event's members say is read anew for each
 WHOLE_SECONDS = 10.0  # how often it looks from the beginning, for those that were added late
@@ -41,7 +41,7 @@ FORGOTTEN_WEEKS = 26
 SHARE = 4  # arrivals that are looked at together came within this share of the window
 FIRST_TICKETS = 20  # named in HotEventOpened
 TOLD = 500  # members that are told in one transaction that their event is folded
-CROWD = 500  # tickets of a cell and window that are grouped, the latest
+GROUPED = 500  # tickets of a cell and window that are grouped, the latest
 TITLE_TEXTS = 30  # texts that make the title
 START = UUID(int=0)
 _MINUTE = 60_000 << 80  # between two UUIDv7
@@ -92,7 +92,7 @@ async def tick(running: Running, floor: UUID = START) -> UUID | None:
     matrix = (await current(running).in_force()).matrix
     share = matrix.rules.hot_event.minutes * _MINUTE // SHARE
     async with running.transaction(keys=[LOCK]) as tx:
-        arrivals, last = await store.hot_event.take(tx, floor, BATCHES, _categories(matrix))
+        arrivals, last = await store.hot_event.take(tx, floor, BATCH, _categories(matrix))
         for _, together in groupby(arrivals, lambda each: (each.ticket_id.int - arrivals[0].ticket_id.int) // share):
             await _watch(tx, matrix, list(together))
     return last or first
@@ -248,7 +248,7 @@ async def _groups(
     for cell in hot:
         await slices.rest()
         crowd = [each for each in crowds[cell.place] if each.ticket_id not in members and cell in each.cell.both]
-        crowd = crowd[:CROWD]
+        crowd = crowd[:GROUPED]
         if hot_event.may_group(rule, fresh[cell], (each.sketch for each in crowd)):
             found += [(group, usual[cell]) for group in hot_event.groups(rule, crowd, usual[cell])]
     return sorted(found, key=lambda each: len(each[0].members), reverse=True)

@@ -221,7 +221,7 @@ CLASSIFICATION = (
     (
         "take",
         classification.hot_event.TAKE,
-        lambda w: {"floor": FIRST, "limit": 10},
+        lambda w: {"floor": FIRST, "limit": BATCH},
         6 * BATCH,
     ),
     (

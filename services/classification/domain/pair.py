@@ -95,8 +95,8 @@ class Pairs:
         self._odds = odds(rule)
         self._usual = usual
         self._routes = [np.flatnonzero(route_of == route) for route in range(int(route_of.max()) + 1)]
+        self._factors: dict[object, Probabilities] = {}  # by what speaks for which type; there are some dozens
         # Of every situation its route's place in a row of (route, column), for so many types in question.
-        self._factors: dict[object, Probabilities] = {}
         self._cells = [(route_of[:, None] * (1 + most) + np.arange(1 + most)).ravel() for most in range(MOST + 1)]
 
     def decide(self, probabilities: Probabilities, spoken: Evidence) -> Paired:

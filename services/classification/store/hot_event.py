@@ -21,8 +21,10 @@ CROWD = 2000  # tickets of a place and window that are looked at, the latest
 ARRIVED = text("SELECT first_id FROM arrival WHERE first_id > :floor ORDER BY first_id LIMIT 1")
 TAKE = text("""
     WITH taken AS (
-        DELETE FROM arrival WHERE first_id = ANY(ARRAY(SELECT first_id FROM arrival
-            WHERE first_id > :floor ORDER BY first_id LIMIT :limit))
+        DELETE FROM arrival WHERE first_id = ANY(ARRAY(SELECT first_id FROM (
+            SELECT first_id, sum(cardinality(ticket_ids)) OVER (ORDER BY first_id) - cardinality(ticket_ids) AS before
+            FROM (SELECT * FROM arrival WHERE first_id > :floor ORDER BY first_id LIMIT 50) AS next) AS n
+            WHERE before < :limit))
         RETURNING *)
     SELECT t.id AS ticket_id, t.place, t.situation, t.probability, t.sketch, a.first_id
     FROM taken a CROSS JOIN unnest(a.ticket_ids) AS n(id) JOIN ticket t ON t.id = n.id ORDER BY t.id""")
@@ -167,7 +169,7 @@ async def take(
 ) -> tuple[list[Arrival], UUID | None]:
     """The arrivals behind that id, out of the queue, by their ids; and the id behind which the others are.
 
-    Args: `limit`: transactions that added them; `categories`: as `_arrival` takes them.
+    Args: `limit`: arrivals, beside those that were added together with the last; `categories`: as `_arrival` takes them.
     """
     rows = await tx.rows(TAKE, floor=floor, limit=limit)
     return [_arrival(row, categories) for row in rows], max((row.first_id for row in rows), default=None)

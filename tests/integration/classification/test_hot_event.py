@@ -107,6 +107,19 @@ async def test_what_is_usual_at_that_hour_is_no_event(classification: Harness) -
     assert (event.count, event.situation.code[:3]) == (16, "C01")
 
 
+async def test_tickets_of_hours_read_at_once_are_looked_at_as_they_came(classification: Harness) -> None:
+    area, then = storm.OUTAGES[0][0], NOW - timedelta(hours=3)
+    early = [received(TEXT, ticket_id=uuid7(then + timedelta(minutes=n)), place={"area_code": area}) for n in range(6)]
+    late = received("上个月电费算错了，请退还多收的", ticket_id=uuid7(NOW), place={"area_code": area})
+    await classification.hear(*early, late)
+    assert len(await classification.rows("SELECT * FROM arrival")) == 1
+    await watched(classification)
+    said = await classification.said()
+    [event] = of_kind(said, HotEventOpened)
+    assert sorted(each.ticket_id for each in of_kind(said, HotEventJoined)) == [each.ticket_id for each in early]
+    assert (event.count, event.minutes) == (6, 60)
+
+
 async def test_a_calm_event_closes_by_itself_once(classification: Harness) -> None:
     await opened(classification)
     await watch.close_calm(classification.running)
