@@ -169,7 +169,7 @@ async def take(
 ) -> tuple[list[Arrival], UUID | None]:
     """The arrivals behind that id, out of the queue, by their ids; and the id behind which the others are.
 
-    Args: `limit`: arrivals, beside those that were added together with the last; `categories`: as `_arrival` takes them.
+    Args: `limit`: arrivals, beside those added together with the last; `categories`: as `_arrival` takes them.
     """
     rows = await tx.rows(TAKE, floor=floor, limit=limit)
     return [_arrival(row, categories) for row in rows], max((row.first_id for row in rows), default=None)
