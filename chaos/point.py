@@ -31,7 +31,7 @@ OF_SERVICE: Final[dict[str, tuple[Name, ...]]] = {
 MEANING: Final[dict[Name, str]] = {
     "batch-fetched": "records fetched, no transaction yet",
     "inbound-fetched": "records of the inbound topic fetched, no transaction yet",
-    "before-commit": "effects and outbox written, not committed",
+    "before-commit": "effects and outbox of a batch written, not committed",
     "after-commit": "committed, neither position nor offset moved on in the process, nothing relayed",
     "command-committed": "a command committed, its caller not answered",
     "kafka-acknowledged": "Kafka has acknowledged, the outbox rows still stand",
@@ -61,7 +61,7 @@ def install(points: Points, service: str) -> None:
     """Patch the seams of this process. Raises AttributeError where one is not there any more."""
     bus = import_module("libs.shared.bus")
     _around(bus.Bus, "take", before=lambda _, records, __: _fetched(points, records))
-    _around(import_module("libs.shared.db").Transaction, "flush", after=lambda *_: points.reach("before-commit"))
+    _around(bus.Bus, "_effects", after=lambda *_: points.reach("before-commit"))
     _around(bus.Bus, "_transact", after=lambda *_: points.reach("after-commit"))
     _around(import_module("libs.shared.relay").Relay, "_send", after=lambda *_: points.reach("kafka-acknowledged"))
     flusher = import_module("libs.shared.command").Flusher
