@@ -9,7 +9,7 @@ Whoever changes hot events locks in this order: LOCK, the streams of tickets and
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -92,7 +92,7 @@ async def tick(running: Running, floor: UUID = START) -> UUID | None:
     matrix = (await current(running).in_force()).matrix
     share = matrix.rules.hot_event.minutes * _MINUTE // SHARE
     async with running.transaction(keys=[LOCK]) as tx:
-        arrivals, last = await store.hot_event.take(tx, floor, BATCH, _categories(matrix))
+        arrivals, last = await store.hot_event.take(tx, floor, BATCH, matrix.categories)
         for _, together in groupby(arrivals, lambda each: (each.ticket_id.int - arrivals[0].ticket_id.int) // share):
             await _watch(tx, matrix, list(together))
     return last or first
@@ -180,7 +180,7 @@ async def _watch(tx: Transaction, matrix: Matrix, arrivals: list[Arrival]) -> No
             taken |= {each.ticket_id for each, _ in members}
     if opened:
         whole = {event.cell.place: windows[event.cell.place] for event, _ in opened}
-        crowds = await store.hot_event.crowds(tx, whole, _categories(matrix))
+        crowds = await store.hot_event.crowds(tx, whole, matrix.categories)
         more = {each.ticket_id: each for each in (*left, *(each for crowd in crowds.values() for each in crowd))}
         rest = [each for ticket_id, each in more.items() if ticket_id not in taken]
         joined += (await _nearest(matrix, rest, events))[0]
@@ -201,22 +201,21 @@ def _windows(matrix: Matrix, arrivals: list[Arrival]) -> dict[str, tuple[UUID, U
     return {place: (UUID(int=max(ticket_id.int - minutes, 0)), ticket_id) for place, ticket_id in last.items()}
 
 
-def _categories(matrix: Matrix) -> dict[str, str]:
-    return {each.code: each.category for each in matrix.situations}
-
-
 Joined = list[tuple[Arrival, Event, float]]
 
 
-async def _nearest(matrix: Matrix, arrivals: Sequence[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
+async def _nearest(matrix: Matrix, arrivals: Iterable[Arrival], events: list[Event]) -> tuple[Joined, list[Arrival]]:
     """The arrivals that belong to open events, and the others."""
     joined: Joined = []
-    places = {event.cell.place for event in events}
-    left = [each for each in arrivals if each.cell.place not in places]
+    left = []
+    near: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        near[event.cell.place].append(event)
     slices = Slices()
-    for each in (each for each in arrivals if each.cell.place in places):
+    for each in arrivals:
         await slices.rest()
-        found = hot_event.nearest(matrix.rules.hot_event, each.cell, each.words, events)
+        here = near.get(each.cell.place)
+        found = hot_event.nearest(matrix.rules.hot_event, each.cell, each.words, here) if here else None
         if found:
             joined.append((each, *found))
             found[0].cluster.add(each.words)
@@ -229,7 +228,7 @@ async def _groups(
     tx: Transaction, matrix: Matrix, windows: dict[str, tuple[UUID, UUID]], came: list[Arrival], members: set[UUID]
 ) -> list[tuple[Group, float]]:
     """What is hot in these cells now that these came, with what is usual there; the largest first."""
-    rule, categories = matrix.rules.hot_event, _categories(matrix)
+    rule, categories = matrix.rules.hot_event, matrix.categories
     every = await store.hot_event.count(tx, windows, categories) if windows else {}
     fresh: dict[Cell, list[Sketch]] = defaultdict(list)
     for each in came:

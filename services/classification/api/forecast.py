@@ -31,7 +31,7 @@ async def forecast(
 ) -> shape_ahead.Forecast:
     """From the next full hour on, by the means of the same hours of past weeks, of tickets that have an area code."""
     matrix = (await current(running(request)).in_force()).matrix
-    if category is not None and category not in {each.category for each in matrix.situations}:
+    if category is not None and category not in matrix.categories.values():
         raise Refused(422, "Unknown category", errors=[{"field": "category", "reason": "not in the matrix in force"}])
     desk = Desk(handling_seconds, within_seconds, share, calls_per_ticket)
     try:

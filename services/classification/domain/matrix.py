@@ -116,6 +116,11 @@ class Matrix:
         return {situation.code: index for index, situation in enumerate(self.situations)}
 
     @cached_property
+    def categories(self) -> dict[str, str]:
+        """Situation → category, by their codes."""
+        return {situation.code: situation.category for situation in self.situations}
+
+    @cached_property
     def department_by_code(self) -> dict[str, Department]:
         """Department code → department."""
         return {department.code: department for department in self.departments}

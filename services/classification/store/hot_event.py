@@ -19,6 +19,7 @@ WHOLE_MOST = 20_000  # members that are looked at when an event is folded
 CROWD = 2000  # tickets of a place and window that are looked at, the latest
 
 ARRIVED = text("SELECT first_id FROM arrival WHERE first_id > :floor ORDER BY first_id LIMIT 1")
+# Whole transactions' arrivals, as long as fewer than `limit` stand before them; of the first fifty.
 TAKE = text("""
     WITH taken AS (
         DELETE FROM arrival WHERE first_id = ANY(ARRAY(SELECT first_id FROM (
@@ -169,16 +170,19 @@ async def take(
 ) -> tuple[list[Arrival], UUID | None]:
     """The arrivals behind that id, out of the queue, by their ids; and the id behind which the others are.
 
-    Args: `limit`: arrivals, beside those added together with the last; `categories`: as `_arrival` takes them.
+    Args: `limit`: arrivals, beside those added together with the last; `categories`: as `_cell` takes them.
     """
     rows = await tx.rows(TAKE, floor=floor, limit=limit)
     return [_arrival(row, categories) for row in rows], max((row.first_id for row in rows), default=None)
 
 
 def _arrival(row: Row[Any], categories: Mapping[str, str]) -> Arrival:
+    return Arrival(row.ticket_id, _cell(row, categories), row.situation, row.probability, sketch.load(row.sketch))
+
+
+def _cell(row: Row[Any], categories: Mapping[str, str]) -> Cell:
     """Args: `categories`: situation → category, by their codes; an unknown situation is a category of its own."""
-    cell = Cell(categories.get(row.situation, row.situation), row.place)
-    return Arrival(row.ticket_id, cell, row.situation, row.probability, sketch.load(row.sketch))
+    return Cell(categories.get(row.situation, row.situation), row.place)
 
 
 async def near(source: Transaction | Running, places: Iterable[str] | None, since: datetime) -> list[Event]:
@@ -199,11 +203,11 @@ Windows = Mapping[str, tuple[UUID, UUID]]  # place → lowest and highest id tha
 async def count(tx: Transaction, windows: Windows, categories: Mapping[str, str]) -> Counter[Cell]:
     """How many tickets the cells of these places have in their windows.
 
-    Args: `categories`: as `_arrival` takes them.
+    Args: `categories`: as `_cell` takes them.
     """
     found: Counter[Cell] = Counter()
     for row in await tx.rows(COUNT, **_windows(windows)):
-        for cell in Cell(categories.get(row.situation, row.situation), row.place).both:
+        for cell in _cell(row, categories).both:
             found[cell] += row.tickets
     return found
 
@@ -220,7 +224,7 @@ async def usual(tx: Transaction, cells: Sequence[Cell]) -> dict[Cell, list[Usual
 async def crowds(tx: Transaction, windows: Windows, categories: Mapping[str, str]) -> dict[str, list[Arrival]]:
     """The tickets of these places and windows that never were members of anything; at most CROWD of each, the latest.
 
-    Args: `categories`: as `_arrival` takes them.
+    Args: `categories`: as `_cell` takes them.
     """
     found: dict[str, list[Arrival]] = defaultdict(list)
     for row in await tx.rows(CROWDS, **_windows(windows), most=CROWD):
